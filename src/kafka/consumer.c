@@ -1,0 +1,313 @@
+/*
+ * consumer - opens and closes a group member: its librdkafka client, the properties that the guarantees rest on, its queues.
+ *
+ * Lives in a task process, in its one thread. What a member does in between is in take.c, rebalance.c and facts.c.
+ */
+#include "kafka/consumer.h"
+
+#include "base/clock.h"
+#include "kafka/client.h"
+#include "kafka/member.h"
+#include "kafka/properties.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { CLOSE_SLICE_MS = 50 };
+
+const char *member_intern(struct member *member, const char *name)
+{
+    char **names;
+    char *copy;
+
+    for (size_t i = 0; i < member->n_names; i++)
+        if (strcmp(member->names[i], name) == 0)
+            return member->names[i];
+    names = realloc(member->names, (member->n_names + 1) * sizeof(*names));
+    copy = strdup(name);
+    if (names)
+        member->names = names;
+    if (!names || !copy) {
+        free(copy);
+        error_set(&member->trouble, ERROR_BUG, "out of memory for the name of topic %s", name);
+        return NULL;
+    }
+    names[member->n_names++] = copy;
+    return copy;
+}
+
+/* ---- Opening ---- */
+
+/* Brokers out of reach, wrong passwords: librdkafka logs them and tries again; facts() tells the last one. */
+static void on_error(rd_kafka_t *rk, int code, const char *text, void *opaque)
+{
+    struct member *member = opaque;
+
+    if (code == RD_KAFKA_RESP_ERR__FATAL && rk == member->rk) {
+        member_note_fatal(member);
+        return;
+    }
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && member->reason[0])
+        return; /* the reason of the last of them says more */
+    member->reason_code = code;
+    snprintf(member->reason, sizeof(member->reason), "%s", text);
+}
+
+static const char *assignor_name(enum assignor assignor)
+{
+    switch (assignor) {
+    case ASSIGNOR_RANGE:
+        return "range";
+    case ASSIGNOR_ROUNDROBIN:
+        return "roundrobin";
+    default:
+        return "cooperative-sticky";
+    }
+}
+
+struct pair {
+    const char *name;
+    const char *value;
+};
+
+static int set_pairs(rd_kafka_conf_t *conf, const struct pair *pairs, size_t n, struct error *ret_error)
+{
+    for (size_t i = 0; i < n; i++) {
+        int result = pairs[i].value ? client_set(conf, pairs[i].name, pairs[i].value, ret_error) : 0;
+
+        if (result != 0)
+            return result;
+    }
+    return 0;
+}
+
+/* What a user's property may replace. */
+static int set_defaults(rd_kafka_conf_t *conf, const struct consumer_settings *settings, struct error *ret_error)
+{
+    char heartbeat[16], fetch_max[24];
+    int heartbeat_ms = settings->session_timeout_ms / 3 < 3000 ? settings->session_timeout_ms / 3 : 3000;
+    int64_t fetch_max_bytes = settings->fetch_queue_bytes < 52428800 ? settings->fetch_queue_bytes : 52428800;
+    const struct pair pairs[] = {
+        { "fetch.queue.backoff.ms", "5" },
+        { "queued.min.messages", "10000000" }, /* the limit in bytes decides */
+        { "fetch.wait.max.ms", "100" },        /* also how late a start, seek or end mark can be on a quiet broker */
+        { "fetch.max.bytes", fetch_max },
+        { "enable.metrics.push", "false" },
+        { "statistics.interval.ms", "0" },
+        { "heartbeat.interval.ms", heartbeat },
+        { "reconnect.backoff.max.ms", "2000" },
+        { "topic.metadata.refresh.interval.ms", "10000" }, /* how late new topics and partitions are noticed */
+        { "log.connection.close", "false" },
+    };
+
+    snprintf(heartbeat, sizeof(heartbeat), "%d", heartbeat_ms > 0 ? heartbeat_ms : 1);
+    snprintf(fetch_max, sizeof(fetch_max), "%lld", (long long)(fetch_max_bytes > 1048576 ? fetch_max_bytes : 1048576));
+    return set_pairs(conf, pairs, sizeof(pairs) / sizeof(pairs[0]), ret_error);
+}
+
+/* What the guarantees rest on. */
+static int set_own(rd_kafka_conf_t *conf, const struct consumer_settings *settings, struct error *ret_error)
+{
+    char session[16], queue[24];
+    const struct pair pairs[] = {
+        { "bootstrap.servers", settings->bootstrap_servers },
+        { "group.id", settings->group_id },
+        { "group.instance.id", settings->group_instance_id },
+        { "client.id", settings->client_id },
+        { "partition.assignment.strategy", assignor_name(settings->assignor) },
+        { "session.timeout.ms", session },
+        { "queued.max.messages.kbytes", queue },
+        { "enable.auto.commit", "false" },
+        { "enable.auto.offset.store", "false" },
+        { "auto.offset.reset", "error" },
+        { "isolation.level", "read_committed" },
+        { "enable.partition.eof", "true" },
+        { "check.crcs", "true" },
+        { "allow.auto.create.topics", "false" },
+    };
+
+    snprintf(session, sizeof(session), "%d", settings->session_timeout_ms);
+    snprintf(queue, sizeof(queue), "%lld", (long long)(settings->fetch_queue_bytes > 1024 ? settings->fetch_queue_bytes / 1024 : 1));
+    return set_pairs(conf, pairs, sizeof(pairs) / sizeof(pairs[0]), ret_error);
+}
+
+static int configure(struct member *member, const struct consumer_settings *settings, rd_kafka_conf_t *conf,
+                     struct error *ret_error)
+{
+    int result = set_defaults(conf, settings, ret_error);
+
+    for (size_t i = 0; result == 0 && i < settings->n_properties; i++) {
+        result = property_check(settings->properties[i].name, settings->properties[i].value, ret_error);
+        if (result == 0)
+            result = client_set(conf, settings->properties[i].name, settings->properties[i].value, ret_error);
+    }
+    if (result == 0)
+        result = set_own(conf, settings, ret_error);
+    if (result != 0)
+        return result;
+    client_log_to_hook(conf);
+    rd_kafka_conf_set_opaque(conf, member);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    rd_kafka_conf_set_rebalance_cb(conf, member_on_rebalance);
+    return 0;
+}
+
+static int subscribe(struct member *member, const struct consumer_settings *settings, struct error *ret_error)
+{
+    rd_kafka_resp_err_t code;
+
+    member->subscription = rd_kafka_topic_partition_list_new((int)settings->n_topics);
+    for (size_t i = 0; i < settings->n_topics; i++)
+        rd_kafka_topic_partition_list_add(member->subscription, settings->topics[i], RD_KAFKA_PARTITION_UA);
+    code = rd_kafka_subscribe(member->rk, member->subscription);
+    if (code == RD_KAFKA_RESP_ERR__INVALID_ARG)
+        return error_set(ret_error, ERROR_CONFIG, "the Kafka client refuses the topics: a name is empty or a pattern is no regular "
+                         "expression");
+    return code ? error_set(ret_error, client_error_class(code), "cannot subscribe: %s", rd_kafka_err2str(code)) : 0;
+}
+
+/* Both queues wake the same descriptor: records and rebalances, and the client's own errors. */
+static void watch_queues(struct member *member)
+{
+    uint64_t one = 1;
+    rd_kafka_queue_t *main_queue = rd_kafka_queue_get_main(member->rk);
+
+    member->queue = rd_kafka_queue_get_consumer(member->rk);
+    rd_kafka_queue_io_event_enable(member->queue, member->fd, &one, sizeof(one));
+    rd_kafka_queue_io_event_enable(main_queue, member->fd, &one, sizeof(one));
+    rd_kafka_queue_destroy(main_queue);
+}
+
+static struct member *member_free(struct member *member)
+{
+    if (!member)
+        return NULL;
+    member_release(member);
+    if (member->queue)
+        rd_kafka_queue_destroy(member->queue);
+    if (member->rk)
+        rd_kafka_destroy_flags(member->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    if (member->subscription)
+        rd_kafka_topic_partition_list_destroy(member->subscription);
+    for (size_t i = 0; i < member->n_names; i++)
+        free(member->names[i]);
+    free(member->names);
+    free(member->messages);
+    free(member->pending_partitions);
+    free(member->started);
+    free(member->bootstrap_servers);
+    if (member->cluster_id)
+        rd_kafka_mem_free(NULL, member->cluster_id);
+    if (member->fd >= 0)
+        close(member->fd);
+    free(member);
+    return NULL;
+}
+
+static const struct consumer_operations operations = {
+    .take = member_take,
+    .rebalance = member_rebalance,
+    .answer = member_answer,
+    .start = member_start,
+    .seek = member_seek,
+    .pause = member_pause,
+    .resume = member_resume,
+    .mirror = member_mirror,
+    .facts = member_facts,
+    .offset_at = member_offset_at,
+    .rejoin = member_rejoin,
+};
+
+int consumer_open(const struct consumer_settings *settings, struct consumer *ret_consumer, struct error *ret_error)
+{
+    struct member *member = calloc(1, sizeof(*member));
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    char text[512] = "";
+    int result;
+
+    if (!member) {
+        result = error_set(ret_error, ERROR_BUG, "out of memory for a consumer");
+        goto out;
+    }
+    member->is_eager = settings->assignor != ASSIGNOR_COOPERATIVE_STICKY;
+    member->bootstrap_servers = strdup(settings->bootstrap_servers);
+    member->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (!member->bootstrap_servers || member->fd < 0) {
+        result = error_set(ret_error, ERROR_BUG, "cannot make a consumer: %s", strerror(errno));
+        goto out;
+    }
+    result = configure(member, settings, conf, ret_error);
+    if (result != 0)
+        goto out;
+    member->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof(text));
+    if (!member->rk) {
+        result = error_set(ret_error, ERROR_CONFIG, "the Kafka client does not start: %s", text);
+        goto out;
+    }
+    conf = NULL; /* the client's now */
+    watch_queues(member);
+    result = subscribe(member, settings, ret_error);
+    if (result != 0)
+        goto out;
+    *ret_consumer = (struct consumer){ .operations = &operations, .self = member };
+    member = NULL;
+out:
+    if (conf)
+        rd_kafka_conf_destroy(conf);
+    member_free(member);
+    return result;
+}
+
+/* ---- Closing ---- */
+
+static int64_t monotonic_ms(void)
+{
+    return clock_system.monotonic_us(clock_system.self) / 1000;
+}
+
+/*
+ * Gives the partitions back and leaves; every rebalance on the way is answered in its callback. Unsubscribing comes first: a
+ * subscription that librdkafka has postponed (rejoin() during a rebalance) would otherwise outlive the group, which aborts it.
+ */
+static void leave(struct member *member, int timeout_ms)
+{
+    int64_t deadline_ms = monotonic_ms() + timeout_ms;
+    rd_kafka_queue_t *queue;
+    rd_kafka_error_t *error;
+
+    member->is_closing = true;
+    rd_kafka_unsubscribe(member->rk);
+    if (member->pending != REBALANCE_NONE && member_answer(member, NULL) != 0)
+        return; /* a fatal client: the destructor ends it */
+    queue = rd_kafka_queue_new(member->rk);
+    error = rd_kafka_consumer_close_queue(member->rk, queue);
+    if (error)
+        rd_kafka_error_destroy(error);
+    else
+        while (!rd_kafka_consumer_closed(member->rk) && monotonic_ms() < deadline_ms)
+            rd_kafka_queue_poll_callback(queue, CLOSE_SLICE_MS);
+    rd_kafka_queue_destroy(queue);
+}
+
+void consumer_close(struct consumer *consumer, int timeout_ms)
+{
+    struct member *member = consumer->self;
+
+    if (!member)
+        return;
+    member_release(member);
+    leave(member, timeout_ms);
+    member_free(member);
+    *consumer = (struct consumer){ 0 };
+}
+
+int consumer_fd(const struct consumer *consumer)
+{
+    const struct member *member = consumer->self;
+
+    return member->fd;
+}

@@ -1,0 +1,304 @@
+/*
+ * intake - takes records from the consumer and folds them into the growing batch: the hot path of the sink.
+ *
+ * Records in hand belong to the consumer until the next take(); they are folded in order until there are none left, the batch is
+ * full, or an event needs rows that must be loaded first. While the sink cannot take anything in for long, partitions are paused
+ * ("parked") and polling goes on, so that the group does not lose the member.
+ */
+#include "task/sink.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    PARK_AFTER_US = 2 * 1000 * 1000,
+    LOAD_ROUNDS_MAX = 64, /* one event that asks for rows again and again */
+    SHOWN_KEY_MAX = 120,
+};
+
+void sink_drop_records(struct sink *sink)
+{
+    sink->cursor = sink->n_records = 0;
+    sink->load_rounds = 0;
+}
+
+/* ---- Parking ---- */
+
+static size_t running_places(const struct sink *sink, struct partition_offset *places, size_t max)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < sink->progress.n && n < max; i++) {
+        const struct partition *item = &sink->progress.items[i];
+
+        if (item->state == PARTITION_RUNNING)
+            places[n++] = (struct partition_offset){.topic = item->topic, .partition = item->partition, .offset = item->next,
+                                                    .leader_epoch = item->leader_epoch};
+    }
+    return n;
+}
+
+int sink_park(struct sink *sink, struct error *ret_error)
+{
+    struct partition_offset *places = calloc(sink->progress.n + 1, sizeof *places);
+    size_t n;
+    int result = 0;
+
+    if (places == NULL)
+        return error_set(ret_error, ERROR_BUG, "out of memory");
+    n = running_places(sink, places, sink->progress.n);
+    if (n > 0)
+        result = sink->consumer.operations->pause(sink->consumer.self, places, n, ret_error);
+    sink->is_parked = true;
+    sink_drop_records(sink);
+    free(places);
+    return result;
+}
+
+/* Goes on at the expected offsets, whether it was parked or not: a rewind has moved them. */
+int sink_unpark(struct sink *sink, struct error *ret_error)
+{
+    struct partition_offset *places = calloc(sink->progress.n + 1, sizeof *places);
+    size_t n;
+    int result = 0;
+
+    if (places == NULL)
+        return error_set(ret_error, ERROR_BUG, "out of memory");
+    n = running_places(sink, places, sink->progress.n);
+    if (n > 0)
+        result = sink->consumer.operations->seek(sink->consumer.self, places, n, ret_error);
+    if (n > 0 && result == 0)
+        result = sink->consumer.operations->resume(sink->consumer.self, places, n, ret_error);
+    sink->is_parked = false;
+    sink_drop_records(sink);
+    free(places);
+    return result;
+}
+
+static void block(struct sink *sink, enum sink_block why)
+{
+    sink->block = why;
+    sink->blocked_at_us = sink_now(sink);
+}
+
+/* ---- One event ---- */
+
+static bool is_noted(struct sink *sink, struct rs_text type)
+{
+    for (size_t i = 0; i < sink->n_unhandled_types; i++)
+        if (rs_equals(type, sink->unhandled_types[i]))
+            return true;
+    return false;
+}
+
+static void note_unhandled(struct sink *sink, const struct record *record, struct rs_text type)
+{
+    char *copy;
+
+    sink->counters.unhandled++;
+    if (is_noted(sink, type) || sink->n_unhandled_types == SINK_TYPES_MAX)
+        return;
+    copy = strndup(type.data, type.size);
+    if (copy == NULL)
+        return;
+    sink->unhandled_types[sink->n_unhandled_types++] = copy;
+    sink_tell(sink, SINK_UNHANDLED, record->topic, record->partition, record->offset, copy);
+}
+
+/* "offset 7, key acc-1: ...": what a person needs beside topic and partition. Bytes that are not plain text show as '?'. */
+static void halt_at(struct sink *sink, struct partition *partition, const struct record *record, const char *kind,
+                    const char *text)
+{
+    char reason[HALT_REASON_SIZE];
+    char key[SHOWN_KEY_MAX + 1];
+    size_t size = record->key_size < SHOWN_KEY_MAX ? record->key_size : SHOWN_KEY_MAX;
+
+    for (size_t i = 0; record->key != NULL && i < size; i++) {
+        char c = ((const char *)record->key)[i];
+
+        key[i] = c >= ' ' && c < 127 ? c : '?';
+    }
+    key[record->key != NULL ? size : 0] = '\0';
+    snprintf(reason, sizeof reason, "offset %" PRId64 ", %s%s: %s", record->offset, record->key != NULL ? "key " : "no key", key,
+             text);
+    if (partition->next < record->offset && record->kind == RECORD_DATA)
+        partition->next = record->offset;
+    sink_halt(sink, partition, kind, true, reason);
+}
+
+static void advance(struct sink *sink, struct partition *partition, const struct record *record)
+{
+    if (sink->fold_events == 0) {
+        sink->first = (struct partition_offset){.topic = record->topic, .partition = record->partition, .offset = record->offset};
+        sink->fold_since_us = sink_now(sink);
+    }
+    partition_advance(partition, record);
+    sink->fold_events++;
+    sink->load_rounds = 0;
+    sink->cursor++;
+}
+
+/* Asks for the rows of every record in hand, so that one query loads them all. */
+static void prefetch(struct sink *sink)
+{
+    for (size_t i = sink->cursor; i < sink->n_records; i++) {
+        const struct event *event;
+        struct error ignored;
+
+        if (sink->records[i].kind == RECORD_DATA && event_decode(sink->decoder, &sink->records[i], &event, &ignored) == 0)
+            plugin_host_prefetch(sink->host, event, sink->fold);
+    }
+}
+
+static int need_rows(struct sink *sink, struct partition *partition, const struct record *record)
+{
+    if (++sink->load_rounds > LOAD_ROUNDS_MAX) {
+        halt_at(sink, partition, record, "poison", "the event asks for one row after another without end");
+        sink->cursor++;
+        return 0;
+    }
+    sink->is_cache_used = true;
+    prefetch(sink);
+    block(sink, BLOCK_ROWS);
+    return 0;
+}
+
+static int apply(struct sink *sink, const struct record *record, const struct event **ret_event, struct error *failure)
+{
+    int result = event_decode(sink->decoder, record, ret_event, failure);
+
+    return result != 0 ? result : plugin_host_apply(sink->host, *ret_event, sink->fold, failure);
+}
+
+static int fold_event(struct sink *sink, struct partition *partition, const struct record *record, struct error *ret_error)
+{
+    const struct event *event = NULL;
+    struct error failure = {0};
+    int result = apply(sink, record, &event, &failure);
+
+    switch (result) {
+    case APPLY_DONE:
+        advance(sink, partition, record);
+        return 0;
+    case APPLY_SKIPPED:
+        sink->counters.skipped++;
+        advance(sink, partition, record);
+        return 0;
+    case APPLY_UNHANDLED:
+        if (sink->settings.stops_on_unhandled) {
+            halt_at(sink, partition, record, "unhandled", "no handler takes this type and version of event, and unhandled = \"stop\"");
+            sink->cursor++;
+            return 0;
+        }
+        note_unhandled(sink, record, event_record(event)->type);
+        advance(sink, partition, record);
+        return 0;
+    case APPLY_NEEDS_ROWS:
+        return need_rows(sink, partition, record);
+    case APPLY_FULL:
+        if (sink->fold_events > 0) {
+            block(sink, BLOCK_FULL);
+            return 0;
+        }
+        error_set(&failure, ERROR_POISON, "the event alone exceeds the bounds of a batch");
+        break;
+    case ERROR_POISON:
+    case ERROR_HALT:
+        break;
+    default:
+        *ret_error = failure;
+        return error_wrap(ret_error, "topic %s, partition %d, offset %" PRId64, record->topic, (int)record->partition,
+                          record->offset);
+    }
+    halt_at(sink, partition, record, result == ERROR_HALT ? "partition" : "poison", failure.text);
+    sink->cursor++;
+    return 0;
+}
+
+/* ---- Records ---- */
+
+static int fold_record(struct sink *sink, const struct record *record, struct error *ret_error)
+{
+    struct partition *partition = NULL;
+    enum take_result taken = progress_take(&sink->progress, record, &partition);
+    char text[128];
+
+    if (taken == TAKE_DROP) {
+        sink->cursor++;
+        return 0;
+    }
+    if (record->kind == RECORD_DATA) {
+        if (taken == TAKE_ACCEPT || !sink->settings.stops_on_gap)
+            return fold_event(sink, partition, record, ret_error);
+        snprintf(text, sizeof text, "offset %" PRId64 " was expected next, and gaps = \"forbid\"", partition->next);
+        sink_halt(sink, partition, "gap", true, text);
+    } else if (record->kind == RECORD_END) {
+        partition_end(partition, record);
+    } else {
+        sink_halt(sink, partition, "range", true, record->error_text);
+    }
+    sink->cursor++;
+    return 0;
+}
+
+static int fold_records(struct sink *sink, struct error *ret_error)
+{
+    int result = 0;
+
+    while (result == 0 && sink->cursor < sink->n_records && sink->block == BLOCK_NONE) {
+        if (sink->fold_events > 0 && (sink->fold_events >= sink->event_limit || batch_is_full(sink->fold)))
+            block(sink, BLOCK_FULL);
+        else
+            result = fold_record(sink, &sink->records[sink->cursor], ret_error);
+    }
+    return result;
+}
+
+/* The client recovers from what it calls transient by itself; a person reads of it. */
+static int poll_consumer(struct sink *sink, struct error *ret_error)
+{
+    struct error failure = {0};
+    int result;
+
+    sink_drop_records(sink);
+    result = sink->consumer.operations->take(sink->consumer.self, 0, sink->records, SINK_TAKE_MAX, &sink->n_records, &failure);
+    if (result == 0)
+        return 0;
+    sink->n_records = 0;
+    if (result == ERROR_TRANSIENT) {
+        sink_tell(sink, SINK_BROKER_TROUBLE, NULL, -1, -1, failure.text);
+        return 0;
+    }
+    *ret_error = failure;
+    return result;
+}
+
+int sink_take(struct sink *sink, bool *ret_has_worked, struct error *ret_error)
+{
+    int result = 0;
+
+    if (sink->is_leaving)
+        return 0;
+    if (sink->is_parked && sink->phase == SINK_READY && sink->block == BLOCK_NONE)
+        result = sink_unpark(sink, ret_error);
+    else if (!sink->is_parked && sink->block != BLOCK_NONE && sink_now(sink) - sink->blocked_at_us > PARK_AFTER_US)
+        result = sink_park(sink, ret_error);
+    if (result != 0)
+        return result;
+    if (sink->is_parked) {
+        result = poll_consumer(sink, ret_error);
+        sink_drop_records(sink);
+        return result;
+    }
+    if (sink->phase != SINK_READY || sink->block != BLOCK_NONE)
+        return 0;
+    if (sink->cursor == sink->n_records) {
+        result = poll_consumer(sink, ret_error);
+        if (result != 0 || sink->n_records == 0)
+            return result;
+    }
+    *ret_has_worked = true;
+    return fold_records(sink, ret_error);
+}

@@ -1,0 +1,307 @@
+/*
+ * task - see task.h. One thread. Logs what the sink reports; this file is the task's only voice.
+ */
+#include "task/task.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "task/parts.h"
+#include "task/sink.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum {
+    TOPICS_TIMEOUT_MS = 2000,
+    RETRY_BASE_US = 200 * 1000,
+    RETRY_MAX_US = 5 * 1000 * 1000,
+    CLOSE_TIMEOUT_MS = 1000,
+};
+
+struct task {
+    const struct task_settings *settings;
+    struct projection *projection;
+    struct plugin_host *host;
+    struct event_decoder *decoder;
+    struct store *store;
+    struct consumer consumer;
+    struct sink *sink;
+    int signal_fd;
+    bool must_stop;
+    uint64_t random_state;
+};
+
+/* ---- Facts and status ---- */
+
+static void beat(struct task *task, enum task_state state)
+{
+    struct task_status *status = task->settings->status;
+
+    atomic_store_explicit(&status->heartbeat_us, clock_system.monotonic_us(clock_system.self), memory_order_relaxed);
+    atomic_store_explicit(&status->state, (int)state, memory_order_relaxed);
+}
+
+static void log_fact(enum sink_fact fact, const char *topic, const char *partition, const char *offset, const char *text)
+{
+    switch (fact) {
+    case SINK_CONNECTED:
+        log_info("connected to the read store", NULL);
+        break;
+    case SINK_STORE_AWAY:
+        log_warn("the read store does not take the work now; trying again", "reason", text, NULL);
+        break;
+    case SINK_CLAIMED:
+        log_info("partition claimed", "topic", topic, "partition", partition, "offset", offset, NULL);
+        break;
+    case SINK_RELEASED:
+        log_info("partition given up", "topic", topic, "partition", partition, NULL);
+        break;
+    case SINK_HALTED:
+        log_error("partition halted; it goes on after `readside positions ... skip', or `readside resume' once the cause is gone",
+                  "topic", topic, "partition", partition, "offset", offset, "reason", text, NULL);
+        break;
+    case SINK_REWOUND:
+        log_info("what was not committed is fetched again", "reason", text, NULL);
+        break;
+    case SINK_FENCED:
+        log_warn("fenced: somebody else owns the position; leaving the group and joining again", "topic", topic, "partition",
+                 partition, NULL);
+        break;
+    case SINK_WENT_BACK:
+        log_error("the read store is older than what it had confirmed (a failover or restore?); applying the missing events again",
+                  "topic", topic, "partition", partition, "offset", offset, NULL);
+        break;
+    case SINK_UNHANDLED:
+        log_warn("no handler takes this type of event; such events are skipped and counted", "type", text, "topic", topic,
+                 "partition", partition, "offset", offset, NULL);
+        break;
+    case SINK_BROKER_TROUBLE:
+        log_warn("the broker does not answer as it should; trying again", "reason", text, NULL);
+        break;
+    case SINK_TOPIC_STARTED:
+        log_info("first claim of a topic by this version", "topic", topic, NULL);
+        break;
+    }
+}
+
+static void on_fact(void *context, enum sink_fact fact, const char *topic, int32_t partition, int64_t offset, const char *text)
+{
+    (void)context;
+    log_fact(fact, topic, log_number(partition), log_number(offset), text);
+}
+
+static void on_client_log(int level, const char *facility, const char *text)
+{
+    log_line(level <= 4 ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "kafka client", "facility", facility, "text", text, NULL);
+}
+
+static void publish(struct task *task)
+{
+    struct task_status *status = task->settings->status;
+    const struct sink *sink = task->sink;
+
+    atomic_store_explicit(&status->events, sink->counters.events, memory_order_relaxed);
+    atomic_store_explicit(&status->skipped, sink->counters.skipped, memory_order_relaxed);
+    atomic_store_explicit(&status->unhandled, sink->counters.unhandled, memory_order_relaxed);
+    atomic_store_explicit(&status->batches, sink->counters.batches, memory_order_relaxed);
+    atomic_store_explicit(&status->rows, sink->counters.rows, memory_order_relaxed);
+    atomic_store_explicit(&status->rewinds, sink->counters.rewinds, memory_order_relaxed);
+    atomic_store_explicit(&status->dropped, sink->progress.dropped, memory_order_relaxed);
+    atomic_store_explicit(&status->fenced, sink->counters.fenced, memory_order_relaxed);
+    atomic_store_explicit(&status->partitions, (int)sink->progress.n, memory_order_relaxed);
+    atomic_store_explicit(&status->halted, (int)progress_count(&sink->progress, PARTITION_HALTED), memory_order_relaxed);
+    atomic_store_explicit(&status->at_end, sink_is_at_end(sink), memory_order_relaxed);
+    beat(task, sink->phase != SINK_READY ? TASK_WAITING_STORE : sink->progress.n == 0 ? TASK_IDLE : TASK_RUNNING);
+}
+
+/* ---- Waiting ---- */
+
+static void wait_for(struct task *task, int store_fd, short store_events, bool wants_records, int64_t timeout_us)
+{
+    struct pollfd fds[4] = {{.fd = task->settings->control_fd, .events = POLLIN},
+                            {.fd = task->signal_fd, .events = POLLIN},
+                            {.fd = store_fd, .events = store_events},
+                            {.fd = wants_records ? consumer_fd(&task->consumer) : -1, .events = POLLIN}};
+    int timeout_ms = (int)((timeout_us + 999) / 1000);
+
+    if (poll(fds, 4, timeout_ms) > 0 && (fds[0].revents != 0 || fds[1].revents != 0))
+        task->must_stop = true;
+}
+
+static void on_wait(void *self, int store_fd, short store_events, bool wants_records, int64_t timeout_us)
+{
+    wait_for(self, store_fd, store_events, wants_records, timeout_us);
+}
+
+/* A pause between tries that ends early when the task is told to stop. */
+static void pause_before_retry(struct task *task, unsigned attempt, const struct error *failure)
+{
+    struct pollfd fds[2] = {{.fd = task->settings->control_fd, .events = POLLIN}, {.fd = task->signal_fd, .events = POLLIN}};
+
+    log_warn("cannot start yet; trying again", "reason", failure->text, NULL);
+    if (poll(fds, 2, (int)(backoff_us(attempt, RETRY_BASE_US, RETRY_MAX_US, &task->random_state) / 1000)) > 0)
+        task->must_stop = true;
+}
+
+/* ---- Getting ready ---- */
+
+static int try_store(struct task *task, struct error *ret_error)
+{
+    const struct config_store *store = task->settings->pipeline->store;
+    int result = store_start_connect(task->store, ret_error);
+
+    if (result == 0)
+        result = store_finish(task->store, ret_error);
+    if (result == 0)
+        result = strcmp(store->schema, "create") == 0 ? store_create_schema(task->store, ret_error)
+                                                      : store_check_schema(task->store, ret_error);
+    if (result == 0)
+        result = store_preflight(task->store, ret_error);
+    if (result != 0)
+        error_wrap(ret_error, "store %s", store->name);
+    return result;
+}
+
+static int try_topics(struct task *task, struct error *ret_error)
+{
+    return parts_check_topics(task->settings->pipeline, task->projection, &task->consumer, TOPICS_TIMEOUT_MS, ret_error);
+}
+
+/* Store and broker may come up after us: what may pass is waited for, what a person must mend is not. */
+static int insist(struct task *task, enum task_state state, int (*try)(struct task *, struct error *), struct error *ret_error)
+{
+    for (unsigned attempt = 0; !task->must_stop; attempt++) {
+        struct error failure = {0};
+        int result;
+
+        beat(task, state);
+        result = try(task, &failure);
+        if (result == 0)
+            return 0;
+        if (result != ERROR_TRANSIENT && result != ERROR_UNKNOWN) {
+            *ret_error = failure;
+            return result;
+        }
+        pause_before_retry(task, attempt, &failure);
+    }
+    return 0;
+}
+
+static int open_signals(struct task *task, struct error *ret_error)
+{
+    sigset_t signals;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGINT, SIG_IGN); /* a terminal sends it to the whole group; the supervisor decides */
+    signal(SIGPIPE, SIG_IGN);
+    task->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (task->signal_fd < 0)
+        return error_set(ret_error, ERROR_BUG, "signalfd: %s", strerror(errno));
+    return 0;
+}
+
+static int open_sink(struct task *task, struct error *ret_error)
+{
+    const struct config_pipeline *pipeline = task->settings->pipeline;
+    struct sink_settings settings;
+    struct sink_parts parts = {.consumer = task->consumer,
+                               .store = task->store,
+                               .host = task->host,
+                               .decoder = task->decoder,
+                               .projection = task->projection,
+                               .clock = &clock_system,
+                               .waiter = {.wait = on_wait, .self = task},
+                               .report = {.fact = on_fact},
+                               .cache_bytes = (size_t)pipeline->row_cache_bytes};
+    int result = parts_sink_settings(pipeline, task->projection, task->settings->config->kafka.session_timeout_us, &settings,
+                                     ret_error);
+
+    if (result != 0)
+        return result;
+    settings.random_seed = random_next(&task->random_state);
+    return sink_new(&settings, &parts, &task->sink, ret_error);
+}
+
+static int open_parts(struct task *task, struct error *ret_error)
+{
+    const struct task_settings *settings = task->settings;
+    int result;
+
+    result = open_signals(task, ret_error);
+    if (result == 0)
+        result = parts_open_plugin(settings->config, settings->pipeline, &task->projection, &task->host, ret_error);
+    if (result == 0)
+        result = parts_open_store(settings->config, settings->pipeline, task->projection, &task->store, ret_error);
+    if (result == 0)
+        result = insist(task, TASK_CONNECTING, try_store, ret_error);
+    if (result != 0 || task->must_stop)
+        return result;
+    consumer_set_log(on_client_log);
+    result = parts_open_consumer(settings->config, settings->pipeline, settings->index, settings->bootstrap_servers,
+                                 &task->consumer, ret_error);
+    if (result == 0)
+        result = insist(task, TASK_CONNECTING, try_topics, ret_error);
+    if (result != 0)
+        return result;
+    task->decoder = parts_new_decoder(settings->pipeline);
+    if (task->decoder == NULL)
+        return error_set(ret_error, ERROR_BUG, "out of memory");
+    return open_sink(task, ret_error);
+}
+
+/* ---- The loop ---- */
+
+static int run(struct task *task, struct error *ret_error)
+{
+    int result = 0;
+
+    while (result == 0 && !task->must_stop) {
+        result = sink_step(task->sink, ret_error);
+        publish(task);
+        wait_for(task, -1, 0, false, 0); /* only a look: is it time to stop? */
+    }
+    return result;
+}
+
+static void close_parts(struct task *task)
+{
+    if (task->consumer.self != NULL)
+        consumer_close(&task->consumer, CLOSE_TIMEOUT_MS);
+    sink_free(task->sink);
+    event_decoder_free(task->decoder);
+    store_close(task->store);
+    plugin_host_free(task->host);
+    if (task->signal_fd >= 0)
+        close(task->signal_fd);
+}
+
+int task_run(const struct task_settings *settings, struct error *ret_error)
+{
+    struct task task = {.settings = settings, .signal_fd = -1};
+    int result;
+
+    task.random_state = (uint64_t)clock_system.wall_us(clock_system.self) ^ ((uint64_t)getpid() << 32);
+    log_context("pipeline", settings->pipeline->name);
+    log_context("task", log_number(settings->index));
+    beat(&task, TASK_STARTING);
+    result = open_parts(&task, ret_error);
+    if (result == 0 && !task.must_stop) {
+        log_info("task started", "plugin", task.projection->path, "version", log_number(settings->pipeline->version), NULL);
+        result = run(&task, ret_error);
+    }
+    beat(&task, TASK_STOPPING);
+    if (task.sink != NULL)
+        sink_stop(task.sink, settings->config->worker.shutdown_timeout_us / 2);
+    if (task.sink != NULL)
+        publish(&task);
+    close_parts(&task);
+    beat(&task, TASK_STOPPED);
+    return result;
+}

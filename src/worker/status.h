@@ -1,0 +1,44 @@
+/*
+ * status - the block of memory that a worker shares with its tasks: each task writes its slot, the supervisor reads it.
+ *
+ * A memfd, inherited by the task over a fixed descriptor. Counters are C11 atomics; one writer each. Nothing in it decides
+ * anything about data: it serves logs, watchdog and people.
+ */
+#ifndef WORKER_STATUS_H
+#define WORKER_STATUS_H
+
+#include "base/error.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+enum task_state { TASK_STARTING, TASK_CONNECTING, TASK_RUNNING, TASK_WAITING_STORE, TASK_IDLE, TASK_STOPPING, TASK_STOPPED };
+
+enum { STATUS_TEXT_SIZE = 256 };
+
+struct task_status {
+    _Atomic int64_t heartbeat_us;   /* monotonic, each turn of the loop: the watchdog's food */
+    _Atomic int state;              /* enum task_state */
+    _Atomic int64_t events;         /* committed */
+    _Atomic int64_t skipped;
+    _Atomic int64_t unhandled;
+    _Atomic int64_t batches;
+    _Atomic int64_t rows;
+    _Atomic int64_t lag;            /* records behind the log's end, over owned partitions; -1: not known */
+    _Atomic int partitions;         /* owned */
+    _Atomic int halted;             /* owned and halted */
+    _Atomic int at_end;             /* 1: every owned partition has reached its end and is committed */
+    _Atomic int64_t rewinds;
+    _Atomic int64_t dropped;        /* records below the expected offset */
+    _Atomic int64_t fenced;
+};
+
+struct status_block;
+
+struct status_block *status_block_new(unsigned n_slots, struct error *ret_error);
+struct status_block *status_block_attach(int fd, struct error *ret_error);
+struct status_block *status_block_free(struct status_block *block);
+int status_block_fd(const struct status_block *block);
+struct task_status *status_block_slot(struct status_block *block, unsigned slot);
+
+#endif
