@@ -1,7 +1,7 @@
 /*
  * config - a libconfig file as an immutable struct config. The only door to libconfig.
  *
- * Lives as long as the process (an arena of its own). The typed key table in keys.c drives parsing, defaults, ranges, --dump, the
+ * Lives as long as the process (an arena of its own). Relative paths in the file count from its directory. The typed key table in keys.c drives parsing, defaults, ranges, --dump, the
  * sample file and the manual page (design D8). All errors of a file are reported in one go, each with file:line.
  */
 #ifndef CONFIG_CONFIG_H
@@ -34,9 +34,11 @@ struct config_strings {
 struct config_kafka {
     const char *bootstrap_servers; /* "embedded": librdkafka's in-process broker, for demos */
     const char *security_protocol; /* plaintext, ssl, sasl_plaintext, sasl_ssl */
-    struct config_pairs properties; /* librdkafka properties by its own names (dots): tls, sasl and the allow-listed ones */
+    bool allow_plaintext;          /* sasl_plaintext beyond this machine */
+    struct config_pairs properties; /* librdkafka properties by its own names (dots): security.protocol, tls, sasl and the
+                                       allow-listed ones, secrets resolved */
     int64_t session_timeout_us;
-    struct config_pairs embedded;  /* embedded broker only: topic -> JSON lines file to seed it with, relative to the config */
+    struct config_pairs embedded;  /* embedded broker only: topic -> path of the JSON-lines file to seed it with (resolved) */
     int64_t embedded_partitions;
 };
 
@@ -58,8 +60,9 @@ struct config_store {
 struct config_pipeline {
     const char *name;
     int64_t version;
-    const char *plugin;           /* name or path */
-    struct config_pairs options;  /* of the plugin; checked against its table by plugin/ */
+    const char *plugin;           /* name or path (resolved) */
+    struct config_pairs options;  /* of the plugin; checked against its table by plugin/. References are left as they are: plugin/
+                                     knows which options are secret (config/secrets.h) */
     struct config_strings topics; /* names, or patterns beginning with '^' */
     const struct config_store *store;
     const char *group_id;         /* default "readside-NAME-vVERSION" */
@@ -93,6 +96,7 @@ struct config_worker {
     int64_t restart_delay_us;     /* first delay before a failed task is started again; doubles up to restart_delay_max_us */
     int64_t restart_delay_max_us;
     int64_t stall_timeout_us;     /* a task without a sign of life for so long is killed and started again */
+    bool allow_literal_secrets;
 };
 
 struct config {

@@ -49,6 +49,9 @@ bool event_header(const struct event *event, const char *name, struct rs_bytes *
 
 enum { EVENT_ABSENT = 1 };
 
+/* Is the field there and not null? */
+bool event_has(const struct event *event, const char *path);
+
 /*
  * The field as a value of that type (rules in plugin.h at the getters). 0; EVENT_ABSENT: absent or null; POISON: another type or
  * not readable as one ("field amount: \"12,50\" is not a decimal").

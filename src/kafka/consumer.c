@@ -21,23 +21,31 @@ enum { CLOSE_SLICE_MS = 50 };
 
 const char *member_intern(struct member *member, const char *name)
 {
-    char **names;
+    struct member_topic *topics;
     char *copy;
 
-    for (size_t i = 0; i < member->n_names; i++)
-        if (strcmp(member->names[i], name) == 0)
-            return member->names[i];
-    names = realloc(member->names, (member->n_names + 1) * sizeof(*names));
+    for (size_t i = 0; i < member->n_topics; i++)
+        if (strcmp(member->topics[i].name, name) == 0)
+            return member->topics[i].name;
+    topics = realloc(member->topics, (member->n_topics + 1) * sizeof(*topics));
     copy = strdup(name);
-    if (names)
-        member->names = names;
-    if (!names || !copy) {
+    if (topics)
+        member->topics = topics;
+    if (!topics || !copy) {
         free(copy);
         error_set(&member->trouble, ERROR_BUG, "out of memory for the name of topic %s", name);
         return NULL;
     }
-    names[member->n_names++] = copy;
+    topics[member->n_topics++] = (struct member_topic){ .name = copy };
     return copy;
+}
+
+struct member_topic *member_find_topic(struct member *member, const char *interned_name)
+{
+    for (size_t i = 0; i < member->n_topics; i++)
+        if (member->topics[i].name == interned_name)
+            return &member->topics[i];
+    return NULL;
 }
 
 /* ---- Opening ---- */
@@ -46,15 +54,19 @@ const char *member_intern(struct member *member, const char *name)
 static void on_error(rd_kafka_t *rk, int code, const char *text, void *opaque)
 {
     struct member *member = opaque;
+    char *detail;
 
     if (code == RD_KAFKA_RESP_ERR__FATAL && rk == member->rk) {
         member_note_fatal(member);
         return;
     }
-    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && member->reason[0])
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
         return; /* the reason of the last of them says more */
     member->reason_code = code;
     snprintf(member->reason, sizeof(member->reason), "%s", text);
+    detail = strstr(member->reason, " (after ");
+    if (detail)
+        *detail = '\0'; /* "(after 0ms in state CONNECT, 1 identical error(s) suppressed)" */
 }
 
 static const char *assignor_name(enum assignor assignor)
@@ -170,7 +182,7 @@ static int subscribe(struct member *member, const struct consumer_settings *sett
     return code ? error_set(ret_error, client_error_class(code), "cannot subscribe: %s", rd_kafka_err2str(code)) : 0;
 }
 
-/* Both queues wake the same descriptor: records and rebalances, and the client's own errors. */
+/* All queues wake the same descriptor: records and rebalances, the client's own errors, replies about topic ids. */
 static void watch_queues(struct member *member)
 {
     uint64_t one = 1;
@@ -178,6 +190,8 @@ static void watch_queues(struct member *member)
 
     member->queue = rd_kafka_queue_get_consumer(member->rk);
     rd_kafka_queue_io_event_enable(member->queue, member->fd, &one, sizeof(one));
+    member->identity_queue = rd_kafka_queue_new(member->rk);
+    rd_kafka_queue_io_event_enable(member->identity_queue, member->fd, &one, sizeof(one));
     rd_kafka_queue_io_event_enable(main_queue, member->fd, &one, sizeof(one));
     rd_kafka_queue_destroy(main_queue);
 }
@@ -189,13 +203,15 @@ static struct member *member_free(struct member *member)
     member_release(member);
     if (member->queue)
         rd_kafka_queue_destroy(member->queue);
+    if (member->identity_queue)
+        rd_kafka_queue_destroy(member->identity_queue);
     if (member->rk)
         rd_kafka_destroy_flags(member->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     if (member->subscription)
         rd_kafka_topic_partition_list_destroy(member->subscription);
-    for (size_t i = 0; i < member->n_names; i++)
-        free(member->names[i]);
-    free(member->names);
+    for (size_t i = 0; i < member->n_topics; i++)
+        free(member->topics[i].name);
+    free(member->topics);
     free(member->messages);
     free(member->pending_partitions);
     free(member->started);
@@ -235,6 +251,7 @@ int consumer_open(const struct consumer_settings *settings, struct consumer *ret
     }
     member->is_eager = settings->assignor != ASSIGNOR_COOPERATIVE_STICKY;
     member->bootstrap_servers = strdup(settings->bootstrap_servers);
+    member->broker = -1;
     member->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (!member->bootstrap_servers || member->fd < 0) {
         result = error_set(ret_error, ERROR_BUG, "cannot make a consumer: %s", strerror(errno));
@@ -250,7 +267,7 @@ int consumer_open(const struct consumer_settings *settings, struct consumer *ret
     }
     conf = NULL; /* the client's now */
     watch_queues(member);
-    result = subscribe(member, settings, ret_error);
+    result = settings->n_topics == 0 ? 0 : subscribe(member, settings, ret_error);
     if (result != 0)
         goto out;
     *ret_consumer = (struct consumer){ .operations = &operations, .self = member };

@@ -27,7 +27,11 @@ struct partition_offset {
 
 enum rebalance_kind { REBALANCE_NONE, REBALANCE_ASSIGN, REBALANCE_REVOKE, REBALANCE_LOST };
 
-/* What the group asks for and the task has not answered yet. Valid until consumer_answer(). */
+/*
+ * What the group asks for and the task has not answered yet. Valid until answer(). An assignment may be empty (cooperative
+ * groups take several steps) and wants its answer all the same: until then no partition delivers anything, retained ones included.
+ * Topic names are the same pointers as in records.
+ */
 struct rebalance {
     enum rebalance_kind kind;
     const struct partition_offset *partitions; /* offsets are meaningless here */
@@ -48,14 +52,19 @@ struct consumer_operations {
     /*
      * Waits up to timeout_ms for records and marks, at most max of them. They and all they point to live until the next take().
      * Returns 0 (ret_n may be 0), or an error: TRANSIENT is for logs only (the client retries by itself), FENCED: another
-     * member took the static instance id, BUG and CONFIG: fatal.
+     * member took the static instance id, BUG and CONFIG: fatal. Records that came along with an error are returned first.
+     * Returns early when a rebalance comes in. After a RECORD_ERROR its partition delivers nothing, whatever seek() says, until
+     * another assignment starts it again. That includes topics found deleted and created anew, within some 5 s.
      */
     int (*take)(void *self, int timeout_ms, struct record *records, size_t max, size_t *ret_n, struct error *ret_error);
 
     struct rebalance (*rebalance)(void *self);
     /* Acknowledges the pending rebalance: an assignment with nothing yet, a revocation by dropping its partitions. */
     int (*answer)(void *self, struct error *ret_error);
-    /* Starts partitions of the answered assignment at absolute offsets. Once per assignment. */
+    /*
+     * Starts partitions of the answered assignment at absolute offsets. Once per assignment. What a revocation that came since
+     * takes away is passed over.
+     */
     int (*start)(void *self, const struct partition_offset *partitions, size_t n, struct error *ret_error);
     /* Goes on at other offsets; what was fetched before is never delivered. */
     int (*seek)(void *self, const struct partition_offset *partitions, size_t n, struct error *ret_error);
@@ -91,7 +100,7 @@ struct consumer_settings {
     const char *group_instance_id; /* NULL: dynamic membership */
     const char *client_id;
     const char *const *topics; /* names, or patterns that begin with '^' */
-    size_t n_topics;
+    size_t n_topics;           /* 0: joins no group; for facts() and offset_at() only */
     enum assignor assignor;
     int session_timeout_ms;
     int64_t fetch_queue_bytes;
@@ -101,11 +110,17 @@ struct consumer_settings {
 
 /* Connects lazily: a broker that is away is no error here. */
 int consumer_open(const struct consumer_settings *settings, struct consumer *ret_consumer, struct error *ret_error) MUST_CHECK;
-/* Leaves the group (dynamic members) and frees everything, within timeout_ms. Pending rebalances are answered. */
+/*
+ * Leaves the group (dynamic members) and frees everything, within timeout_ms and about a second. Pending rebalances are answered.
+ * It takes that long only when the broker is away, or while a join of ours waits for the other members' answers.
+ */
 void consumer_close(struct consumer *consumer, int timeout_ms);
 /* Becomes readable when take() has something to do: for poll(2). */
 int consumer_fd(const struct consumer *consumer);
-/* Fetch errors, broker state and client warnings go through this hook of the task (it logs); may be called from client threads. */
+/*
+ * Fetch errors, broker state and client warnings go through this hook of the task (it logs); may be called from client threads.
+ * level is syslog's: 3 error, 4 warning, 5 notice, 6 info, 7 debug.
+ */
 void consumer_set_log(void (*log)(int level, const char *facility, const char *text));
 
 #endif

@@ -65,21 +65,24 @@ static int await(struct member *member, rd_kafka_queue_t *queue, int64_t deadlin
     return result;
 }
 
-static rd_kafka_AdminOptions_t *make_options(struct member *member, rd_kafka_admin_op_t operation, int64_t deadline_ms)
+rd_kafka_AdminOptions_t *member_admin_options(struct member *member, rd_kafka_admin_op_t operation, int timeout_ms)
 {
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(member->rk, operation);
     char text[256];
 
-    if (rd_kafka_AdminOptions_set_request_timeout(options, remaining_ms(deadline_ms), text, sizeof(text)))
+    if (rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, text, sizeof(text)))
         client_log(4, "ADMIN", text); /* impossible: the time is in range */
+    if (operation == RD_KAFKA_ADMIN_OP_DESCRIBETOPICS && member->broker >= 0 &&
+        rd_kafka_AdminOptions_set_broker(options, member->broker, text, sizeof(text)))
+        client_log(4, "ADMIN", text); /* then the controller is asked */
     return options;
 }
 
 /*
- * The id of a broker that answers. Without it librdkafka asks the controller, which the embedded broker has not and any broker
+ * Finds a broker that answers. Without its id librdkafka asks the controller, which the embedded broker has not and any broker
  * can stand in for. In slices, so that a wrong password is noticed while waiting; they grow, for brokers far away.
  */
-static int contact(struct member *member, int64_t deadline_ms, int32_t *ret_broker, struct error *ret_error)
+static int contact(struct member *member, int64_t deadline_ms, struct error *ret_error)
 {
     const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_resp_err_t code;
@@ -96,7 +99,7 @@ static int contact(struct member *member, int64_t deadline_ms, int32_t *ret_brok
         if (monotonic_ms() >= deadline_ms || client_error_class(member->reason_code) == ERROR_CONFIG)
             return unreachable(member, "metadata", rd_kafka_err2str(code), ret_error);
     }
-    *ret_broker = metadata->orig_broker_id >= 0 ? metadata->orig_broker_id : metadata->brokers[0].id;
+    member->broker = metadata->orig_broker_id >= 0 ? metadata->orig_broker_id : metadata->brokers[0].id;
     rd_kafka_metadata_destroy(metadata);
     return 0;
 }
@@ -112,7 +115,7 @@ static const rd_kafka_TopicDescription_t *find_topic(const rd_kafka_TopicDescrip
 }
 
 /* The id's 16 bytes in network order, from librdkafka's two halves. */
-static void copy_topic_id(const rd_kafka_Uuid_t *id, uint8_t ret_id[16])
+void member_copy_topic_id(const rd_kafka_Uuid_t *id, uint8_t ret_id[16])
 {
     uint64_t halves[2];
 
@@ -145,8 +148,8 @@ static int read_topic(struct member *member, const rd_kafka_TopicDescription_t *
         return error_set(ret_error, ERROR_CONFIG, "topic %s has %zu partitions, so no partition %d; was it created anew?",
                          facts->topic, n_partitions, facts->partition);
     facts->n_partitions = (int32_t)n_partitions;
-    copy_topic_id(rd_kafka_TopicDescription_topic_id(topic), facts->topic_id);
-    return 0;
+    member_copy_topic_id(rd_kafka_TopicDescription_topic_id(topic), facts->topic_id);
+    return member_remember_identity(member, facts, ret_error);
 }
 
 /* Each name once, as librdkafka wants them. */
@@ -165,25 +168,21 @@ static size_t distinct_topics(const struct partition_facts *facts, size_t n, con
     return n_names;
 }
 
-static int describe(struct member *member, int32_t broker, struct partition_facts *facts, size_t n, int64_t deadline_ms,
-                    struct error *ret_error)
+static int describe(struct member *member, struct partition_facts *facts, size_t n, int64_t deadline_ms, struct error *ret_error)
 {
     const char **names = calloc(n, sizeof(*names));
     rd_kafka_queue_t *queue = rd_kafka_queue_new(member->rk);
-    rd_kafka_AdminOptions_t *options = make_options(member, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, deadline_ms);
+    rd_kafka_AdminOptions_t *options = member_admin_options(member, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, remaining_ms(deadline_ms));
     rd_kafka_TopicCollection_t *collection = NULL;
     rd_kafka_event_t *event = NULL;
     const rd_kafka_TopicDescription_t **topics;
     size_t n_topics = 0;
-    char text[256];
     int result;
 
     if (!names) {
         result = error_set(ret_error, ERROR_BUG, "out of memory for %zu partitions", n);
         goto out;
     }
-    if (rd_kafka_AdminOptions_set_broker(options, broker, text, sizeof(text)))
-        client_log(4, "ADMIN", text); /* then the controller is asked */
     collection = rd_kafka_TopicCollection_of_topic_names(names, distinct_topics(facts, n, names));
     rd_kafka_DescribeTopics(member->rk, collection, options, queue);
     result = await(member, queue, deadline_ms, "describe topics", &event, ret_error);
@@ -209,7 +208,7 @@ out:
 static int list_offsets(struct member *member, rd_kafka_topic_partition_list_t *list, int64_t deadline_ms, struct error *ret_error)
 {
     rd_kafka_queue_t *queue = rd_kafka_queue_new(member->rk);
-    rd_kafka_AdminOptions_t *options = make_options(member, RD_KAFKA_ADMIN_OP_LISTOFFSETS, deadline_ms);
+    rd_kafka_AdminOptions_t *options = member_admin_options(member, RD_KAFKA_ADMIN_OP_LISTOFFSETS, remaining_ms(deadline_ms));
     const rd_kafka_ListOffsetsResultInfo_t **infos;
     rd_kafka_event_t *event = NULL;
     size_t n_infos = 0;
@@ -272,11 +271,10 @@ int member_facts(void *self, struct partition_facts *facts, size_t n, int timeou
 {
     struct member *member = self;
     int64_t deadline_ms = monotonic_ms() + timeout_ms;
-    int32_t broker = -1;
-    int result = contact(member, deadline_ms, &broker, ret_error);
+    int result = contact(member, deadline_ms, ret_error);
 
     if (result == 0 && n > 0)
-        result = describe(member, broker, facts, n, deadline_ms, ret_error);
+        result = describe(member, facts, n, deadline_ms, ret_error);
     if (result == 0 && !member->cluster_id) {
         member->cluster_id = rd_kafka_clusterid(member->rk, remaining_ms(deadline_ms));
         rd_kafka_poll(member->rk, 0);

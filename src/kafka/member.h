@@ -1,5 +1,5 @@
 /*
- * member - the state behind a struct consumer, shared by consumer.c, take.c, rebalance.c and facts.c. Internal to kafka/.
+ * member - the state behind a struct consumer, shared by consumer.c, take.c, rebalance.c, identity.c and facts.c. Internal to kafka/.
  *
  * One thread, the task's, touches it: librdkafka calls back only from inside calls of that thread.
  */
@@ -12,9 +12,17 @@
 
 enum { MEMBER_REASON_SIZE = 512 };
 
+/* A topic that was ever seen. Its name is interned: pointers compare. */
+struct member_topic {
+    char *name;
+    uint8_t id[16]; /* as facts() told before its partitions began to flow; zeros: not known */
+    bool is_replaced; /* another topic of this name is there since */
+};
+
 struct member_partition {
-    const char *topic; /* interned: pointers compare */
+    const char *topic;
     int32_t partition;
+    bool is_ended; /* its RECORD_ERROR was told: nothing more of it is delivered */
 };
 
 struct member {
@@ -29,8 +37,12 @@ struct member {
     size_t messages_capacity;
     struct error trouble; /* seen among records: the next take() returns it */
 
-    char **names; /* every topic name seen */
-    size_t n_names;
+    struct member_topic *topics;
+    size_t n_topics;
+    rd_kafka_queue_t *identity_queue; /* replies about topic ids */
+    bool is_identity_asked;
+    int64_t identity_at_us; /* when to ask again */
+    int32_t broker;         /* one that answered facts(); -1: none */
 
     enum rebalance_kind pending; /* not answered yet */
     bool has_news;               /* a rebalance came in during this take(): return at once */
@@ -48,7 +60,9 @@ struct member {
 
 /* The one pointer for this name. NULL: out of memory, and trouble is set. */
 const char *member_intern(struct member *member, const char *name);
-bool member_is_started(const struct member *member, const char *topic, int32_t partition);
+struct member_topic *member_find_topic(struct member *member, const char *interned_name);
+/* NULL: it is not started. */
+struct member_partition *member_find_started(struct member *member, const char *topic, int32_t partition);
 
 /* take.c */
 int member_take(void *self, int timeout_ms, struct record *records, size_t max, size_t *ret_n, struct error *ret_error);
@@ -66,7 +80,14 @@ int member_resume(void *self, const struct partition_offset *partitions, size_t 
 void member_mirror(void *self, const struct partition_offset *partitions, size_t n);
 int member_rejoin(void *self, struct error *ret_error);
 
+/* identity.c */
+void member_watch_identity(struct member *member);
+int member_remember_identity(struct member *member, const struct partition_facts *facts, struct error *ret_error);
+size_t member_tell_replaced(struct member *member, struct record *records, size_t max);
+
 /* facts.c */
+rd_kafka_AdminOptions_t *member_admin_options(struct member *member, rd_kafka_admin_op_t operation, int timeout_ms);
+void member_copy_topic_id(const rd_kafka_Uuid_t *id, uint8_t ret_id[16]);
 int member_facts(void *self, struct partition_facts *facts, size_t n, int timeout_ms, const char **ret_cluster_id,
                  struct error *ret_error);
 int member_offset_at(void *self, const char *topic, int32_t partition, int64_t timestamp_ms, int timeout_ms, int64_t *ret_offset,

@@ -16,12 +16,12 @@
 
 enum { SEEK_TIMEOUT_MS = 5000 };
 
-bool member_is_started(const struct member *member, const char *topic, int32_t partition)
+struct member_partition *member_find_started(struct member *member, const char *topic, int32_t partition)
 {
     for (size_t i = 0; i < member->n_started; i++)
         if (member->started[i].partition == partition && member->started[i].topic == topic)
-            return true;
-    return false;
+            return &member->started[i];
+    return NULL;
 }
 
 static bool is_being_revoked(const struct member *member, const char *topic, int32_t partition)
@@ -36,11 +36,10 @@ static bool is_being_revoked(const struct member *member, const char *topic, int
 
 static void drop_started(struct member *member, const char *topic, int32_t partition)
 {
-    for (size_t i = 0; i < member->n_started; i++)
-        if (member->started[i].partition == partition && member->started[i].topic == topic) {
-            member->started[i] = member->started[--member->n_started];
-            return;
-        }
+    struct member_partition *started = member_find_started(member, topic, partition);
+
+    if (started)
+        *started = member->started[--member->n_started];
 }
 
 static rd_kafka_topic_partition_list_t *list_of(const struct partition_offset *partitions, size_t n)
@@ -150,7 +149,7 @@ static int answer_revocation(struct member *member, struct error *ret_error)
     for (size_t i = 0; i < member->n_pending; i++) {
         const struct partition_offset *partition = &member->pending_partitions[i];
 
-        if (!member_is_started(member, partition->topic, partition->partition))
+        if (!member_find_started(member, partition->topic, partition->partition))
             continue;
         rd_kafka_topic_partition_list_add(list, partition->topic, partition->partition);
         drop_started(member, partition->topic, partition->partition);

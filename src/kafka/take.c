@@ -164,6 +164,7 @@ static bool fill_mark(struct member *member, struct record *record, const rd_kaf
     if (record->kind == RECORD_END)
         return true;
     if (ends_partition(message->err)) {
+        member->identity_at_us = 0; /* was the topic created anew? the others should know soon */
         record->error_text = rd_kafka_message_errstr(message);
         return true;
     }
@@ -173,14 +174,14 @@ static bool fill_mark(struct member *member, struct record *record, const rd_kaf
 
 /*
  * Messages come in runs of one partition, so that the topic's name and the question whether the partition flows are looked up
- * once a run. Records and end marks of what does not flow are dropped.
+ * once a run. Records and end marks of what is not started, or has ended in an error, are dropped.
  */
 static size_t convert(struct member *member, struct record *records)
 {
     const rd_kafka_topic_t *run_topic = NULL;
     int32_t run_partition = -1;
     const char *topic = NULL;
-    bool is_flowing = false;
+    struct member_partition *started = NULL;
     size_t n = 0;
 
     for (size_t i = 0; i < member->n_messages; i++) {
@@ -194,14 +195,16 @@ static size_t convert(struct member *member, struct record *records)
             run_topic = message->rkt;
             run_partition = message->partition;
             topic = member_intern(member, rd_kafka_topic_name(message->rkt));
-            is_flowing = topic && member_is_started(member, topic, run_partition);
+            started = topic ? member_find_started(member, topic, run_partition) : NULL;
         }
-        if (is_flowing && !message->err)
-            fill_data(&records[n++], message, topic);
-        else if (!is_flowing && message->err && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
+        if (!started && message->err && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
             note_group_error(member, message); /* also errors of a topic: they come with partition 0 */
-        else if (is_flowing && fill_mark(member, &records[n], message, topic))
-            n++;
+        if (!started || started->is_ended)
+            continue;
+        if (!message->err)
+            fill_data(&records[n++], message, topic);
+        else if (fill_mark(member, &records[n], message, topic))
+            started->is_ended = records[n++].kind == RECORD_ERROR;
     }
     return n;
 }
@@ -254,6 +257,10 @@ int member_take(void *self, int timeout_ms, struct record *records, size_t max, 
         result = take_trouble(member, ret_error);
     if (result != 0)
         return result;
+    member_watch_identity(member);
+    *ret_n = member_tell_replaced(member, records, max);
+    if (*ret_n > 0)
+        return 0;
     member->has_news = false;
     fetch_now(member, max);
     if (member->n_messages == 0 && !member->has_news && member->trouble.class == 0 && timeout_ms != 0) {

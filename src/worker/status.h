@@ -35,10 +35,13 @@ struct task_status {
 
 struct status_block;
 
+/* All slots zero. NULL with an error. */
 struct status_block *status_block_new(unsigned n_slots, struct error *ret_error);
+/* In the task: takes the descriptor over. NULL with an error; then the descriptor stays the caller's. */
 struct status_block *status_block_attach(int fd, struct error *ret_error);
-struct status_block *status_block_free(struct status_block *block);
+struct status_block *status_block_free(struct status_block *block); /* accepts NULL, returns NULL */
 int status_block_fd(const struct status_block *block);
+/* NULL: there is no such slot. */
 struct task_status *status_block_slot(struct status_block *block, unsigned slot);
 
 #endif

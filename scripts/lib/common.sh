@@ -1,0 +1,117 @@
+# Shared functions of the scripts here; sourced by bash, never run.
+# shellcheck shell=bash disable=SC2034 # what is set here is used by those who source it
+#
+# After `source`, $root is the checkout. Nothing happens until a function is called.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+
+say() { printf '%s\n' "readside: $*" >&2; }
+die() { say "$*"; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# The oldest versions that work; configure.ac asks for the same.
+rdkafka_min=2.13.2
+yyjson_min=0.10.0
+kafka_version=4.3.1
+
+# Debian packages by level; each level includes the ones before it.
+build_packages="gcc g++ make autoconf automake pkg-config xz-utils libc6-dev libpq-dev libsqlite3-dev libconfig-dev
+libssl-dev zlib1g-dev libzstd-dev"
+check_packages="libcmocka-dev python3"
+test_packages="postgresql default-jre-headless maven python3-pytest python3-pytest-timeout python3-psycopg2
+python3-confluent-kafka valgrind clang"
+
+# shellcheck disable=SC2086 # lists of words, and newlines to lose
+packages_of() {
+	case $1 in
+	build) echo $build_packages ;;
+	check) echo $build_packages $check_packages ;;
+	test) echo $build_packages $check_packages $test_packages ;;
+	*) die "unknown level '$1': build, check or test" ;;
+	esac
+}
+
+# Names those of the packages that are not installed.
+missing_packages() {
+	local package
+	for package; do
+		case " $(dpkg-query -W -f '${db:Status-Status} ' "$package" 2>/dev/null) " in
+		*" installed "*) ;;
+		*) printf '%s ' "$package" ;;
+		esac
+	done
+}
+
+# need_packages PACKAGE...: installs what is missing, as root; otherwise says what to run.
+need_packages() {
+	local missing
+	have dpkg-query || { say "not a Debian system: install these by hand: $*"; return 0; }
+	missing=$(missing_packages "$@")
+	[ -n "$missing" ] || return 0
+	if [ "$(id -u)" != 0 ]; then
+		die "packages are missing; as root, run
+    apt-get update && apt-get install --no-install-recommends $missing"
+	fi
+	say "installing $missing"
+	apt-get -qq update || die "apt-get update failed"
+	# shellcheck disable=SC2086 # a list of words
+	DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $missing >/dev/null </dev/null ||
+		die "apt-get could not install $missing"
+}
+
+# The Debian mirror that this system already uses; nothing if apt has no index yet.
+debian_mirror() {
+	# shellcheck disable=SC2016 # apt expands these
+	apt-get indextargets --format '$(LABEL) $(COMPONENT) $(REPO_URI)' "Created-By: Packages" |
+		awk '$1 == "Debian" && $2 == "main" { print $3; exit }'
+}
+
+# A folder for what is built or fetched once and shared by all checkouts of this user.
+cache_dir() {
+	local dir release
+	if [ -n "${READSIDE_DEPS:-}" ]; then
+		dir=$READSIDE_DEPS
+	else
+		# shellcheck disable=SC1091
+		release=$(. /etc/os-release 2>/dev/null && echo "${ID:-linux}-${VERSION_ID:-${VERSION_CODENAME:-0}}")
+		dir=${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/readside/deps/$release-$(uname -m)
+		(mkdir -p "$dir" && [ -w "$dir" ]) 2>/dev/null || dir=$root/.deps/$release-$(uname -m)
+	fi
+	mkdir -p "$dir" || die "cannot create $dir (READSIDE_DEPS names another place)"
+	(cd "$dir" && pwd)
+}
+
+# Puts the private libraries before the system's for pkg-config, configure and aclocal.
+use_deps() {
+	deps=$(cache_dir)
+	export PKG_CONFIG_PATH="$deps/lib/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}"
+}
+
+ensure_packages() {
+	# shellcheck disable=SC2046 # a list of words
+	need_packages $(packages_of "$1")
+}
+
+# ensure_deps LEVEL: packages, private libraries and the environment to use them.
+ensure_deps() {
+	"$root/scripts/bootstrap" "$1" >/dev/null || exit 1
+	use_deps
+}
+
+# shellcheck disable=SC2120 # called with and without
+# ensure_build [DIR [CONFIGURE-ARGUMENT...]]: an up-to-date build in DIR (default build/) with these arguments.
+ensure_build() {
+	local dir=${1:-$root/build} arguments
+	[ $# -eq 0 ] || shift
+	if [ ! -x "$root/configure" ] || [ "$root/configure.ac" -nt "$root/configure" ] ||
+		[ "$root/Makefile.am" -nt "$root/Makefile.in" ]; then
+		(cd "$root" && autoreconf -i) || die "autoreconf failed"
+	fi
+	mkdir -p "$dir" || exit 1
+	arguments="$PKG_CONFIG_PATH ${CC:-} ${CXX:-} ${CFLAGS:-} ${CXXFLAGS:-} $*"
+	if [ ! -f "$dir/Makefile" ] || [ "$(cat "$dir/.arguments" 2>/dev/null)" != "$arguments" ]; then
+		(cd "$dir" && "$root/configure" -q "$@") || die "configure failed, see $dir/config.log"
+		printf '%s\n' "$arguments" >"$dir/.arguments"
+	fi
+	make -C "$dir" -s -j"$(nproc)" all || die "the build failed"
+}

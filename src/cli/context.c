@@ -1,0 +1,135 @@
+/*
+ * context - see context.h. Builds the same parts that a task does, so that commands meet what it would meet.
+ */
+#include "cli/context.h"
+
+#include "base/text.h"
+#include "cli/cli.h"
+#include "task/parts.h"
+#include "worker/probe.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int context_load(struct context *context, const char *config_path)
+{
+    struct buffer problems = BUFFER_INIT;
+    struct error failure = {0};
+    int result = config_load(config_path, &context->config, &problems, &failure);
+
+    if (result != 0) {
+        if (problems.size > 0)
+            fputs(problems.data, stderr);
+        cli_fail(&failure);
+    }
+    buffer_free(&problems);
+    return exit_code_of(result);
+}
+
+int context_find_pipeline(struct context *context, const char *name)
+{
+    const struct config *config = context->config;
+    const char *near = NULL;
+    unsigned best = 3;
+
+    context->pipeline = config_find_pipeline(config, name);
+    if (context->pipeline != NULL)
+        return EXIT_CODE_OK;
+    for (size_t i = 0; i < config->n_pipelines; i++)
+        if (text_distance(name, config->pipelines[i].name) < best) {
+            best = text_distance(name, config->pipelines[i].name);
+            near = config->pipelines[i].name;
+        }
+    if (near == NULL && config->n_pipelines == 1)
+        near = config->pipelines[0].name;
+    cli_complain("%s defines no pipeline `%s'%s%s%s", config->path, name, near != NULL ? "; did you mean `" : "",
+                 near != NULL ? near : "", near != NULL ? "'?" : "");
+    return EXIT_CODE_USAGE;
+}
+
+int context_open_plugin(struct context *context)
+{
+    struct error failure = {0};
+    int result = parts_open_plugin(context->config, context->pipeline, &context->projection, &context->host, &failure);
+
+    if (result != 0) {
+        error_wrap(&failure, "pipeline %s", context->pipeline->name);
+        cli_fail(&failure);
+    }
+    return exit_code_of(result);
+}
+
+int context_open_store(struct context *context)
+{
+    static const struct projection positions_only = {.name = ""};
+    const struct projection *projection = context->projection != NULL ? context->projection : &positions_only;
+    struct error failure = {0};
+    int result = parts_open_store(context->config, context->pipeline, projection, &context->store, &failure);
+
+    if (result == 0)
+        result = store_start_connect(context->store, &failure);
+    if (result == 0)
+        result = store_finish(context->store, &failure);
+    if (result != 0) {
+        error_wrap(&failure, "store %s", context->pipeline->store->name);
+        cli_fail(&failure);
+    }
+    return exit_code_of(result);
+}
+
+void context_close_store(struct context *context)
+{
+    context->store = store_close(context->store);
+}
+
+int context_open_probe(struct context *context)
+{
+    struct error failure = {0};
+    int result = probe_open(context->config, NULL, &context->probe, &failure);
+
+    return result != 0 ? cli_fail(&failure) : EXIT_CODE_OK;
+}
+
+void context_close(struct context *context)
+{
+    probe_close(&context->probe);
+    context_close_store(context);
+    plugin_host_free(context->host);
+    config_free(context->config);
+    *context = (struct context){0};
+}
+
+/* The host's tables are made at the first start. */
+static bool says_not_there(const struct error *failure)
+{
+    return strcmp(failure->code, "42P01") == 0 || strstr(failure->text, "does not exist") != NULL ||
+           strstr(failure->text, "no such table") != NULL;
+}
+
+int context_list_positions(struct context *context, const struct store_position **ret_positions, size_t *ret_n,
+                           struct error *ret_error)
+{
+    struct error failure = {0};
+    int result = store_list_positions(context->store, ret_positions, ret_n, &failure);
+
+    if (result != 0 && says_not_there(&failure)) {
+        *ret_positions = NULL;
+        *ret_n = 0;
+        return 0;
+    }
+    if (result != 0)
+        *ret_error = failure;
+    return result;
+}
+
+void context_print_actor(char *ret_text, size_t size)
+{
+    const struct passwd *user = getpwuid(geteuid());
+    char host[128] = "localhost";
+
+    if (gethostname(host, sizeof host - 1) != 0)
+        snprintf(host, sizeof host, "localhost");
+    snprintf(ret_text, size, "%s@%s", user != NULL ? user->pw_name : "unknown", host);
+}

@@ -1,0 +1,40 @@
+/*
+ * context - what most commands need: the config, a pipeline of it, its projection, its store, the broker.
+ *
+ * Each step prints what is wrong on standard error and returns an exit code (worker/exit.h), 0 when all is well.
+ */
+#ifndef CLI_CONTEXT_H
+#define CLI_CONTEXT_H
+
+#include "config/config.h"
+#include "kafka/consumer.h"
+#include "plugin/host.h"
+#include "store/store.h"
+
+struct context {
+    struct config *config;
+    const struct config_pipeline *pipeline;
+    struct projection *projection;
+    struct plugin_host *host;
+    struct store *store;
+    struct consumer probe;
+};
+
+int context_load(struct context *context, const char *config_path);
+int context_find_pipeline(struct context *context, const char *name);
+/* Loads the plugin with the pipeline's options. */
+int context_open_plugin(struct context *context);
+/* Connects to the store. Works without context_open_plugin(): then for positions only. */
+int context_open_store(struct context *context);
+void context_close_store(struct context *context);
+int context_open_probe(struct context *context);
+void context_close(struct context *context);
+
+/* The positions of the pipeline's version; none when nothing was ever started. They live until the store's next operation. */
+int context_list_positions(struct context *context, const struct store_position **ret_positions, size_t *ret_n,
+                           struct error *ret_error) MUST_CHECK;
+
+/* "user@host", for the record of what operators did. */
+void context_print_actor(char *ret_text, size_t size);
+
+#endif

@@ -1,0 +1,54 @@
+/*
+ * driver - what a read store implements. store.c dispatches; the contract of each function is the one of its namesake in store.h.
+ */
+#ifndef STORE_DRIVER_H
+#define STORE_DRIVER_H
+
+#include "store/store.h"
+
+struct store_driver {
+    const char *kind;
+    int (*open)(const struct store_settings *settings, const struct store_scope *scope, struct store **ret_store,
+                struct error *ret_error);
+    void (*close)(struct store *store);
+
+    int (*start_connect)(struct store *store, struct error *ret_error);
+    int (*start_claim)(struct store *store, struct store_position *positions, size_t n, struct error *ret_error);
+    int (*start_insert)(struct store *store, const struct store_start *starts, size_t n, bool is_first, struct error *ret_error);
+    int (*start_write)(struct store *store, const struct store_write *write, struct error *ret_error);
+    int (*start_read)(struct store *store, const struct store_read *read, struct error *ret_error);
+    int (*start_resolve)(struct store *store, struct store_position *positions, size_t n, struct error *ret_error);
+    int (*start_release)(struct store *store, const struct store_position *positions, size_t n, struct error *ret_error);
+    int (*poll)(struct store *store, struct error *ret_error);
+
+    int (*fd)(const struct store *store);
+    short (*events)(const struct store *store);
+    int64_t (*deadline_us)(const struct store *store);
+    bool (*is_connected)(const struct store *store);
+
+    int (*preflight)(struct store *store, struct error *ret_error);
+    int (*create_schema)(struct store *store, struct error *ret_error);
+    int (*check_schema)(struct store *store, struct error *ret_error);
+    int (*print_schema)(const struct store_scope *scope, struct buffer *ret_sql, struct error *ret_error);
+    int (*list_positions)(struct store *store, const struct store_position **ret_positions, size_t *ret_n,
+                          struct error *ret_error);
+    int (*operate)(struct store *store, const struct store_operation *operation, struct error *ret_error);
+    int (*reset)(struct store *store, const char *actor, struct error *ret_error);
+};
+
+/* Drivers embed it as their first member. */
+struct store {
+    const struct store_driver *driver;
+    struct store_settings settings;
+    struct store_scope scope;
+    bool is_busy;
+};
+
+extern const struct store_driver store_postgres;
+extern const struct store_driver store_sqlite;
+
+/* "accounts__v1": the table of that version. Names are checked by the plugin loader, so that they need no quoting but quotes. */
+enum { STORE_NAME_SIZE = 64 };
+void store_table_name(const struct store_scope *scope, const struct table *table, char ret_name[STORE_NAME_SIZE]);
+
+#endif

@@ -1,0 +1,191 @@
+/*
+ * postgres_operate - what commands do: list positions, move or resume one, drop a version. Blocking.
+ *
+ * Owner and epoch change in the same statement as the position, so that no running task survives the change (design 7.8).
+ */
+#include "store/postgres.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void put_scope(struct pg_parameters *parameters, const struct store_scope *scope)
+{
+    pg_put_text(parameters, scope->pipeline);
+    pg_put_int4(parameters, scope->version);
+}
+
+/* ---- Listing ---- */
+
+static void fill(struct store_position *position, const PGresult *result, int row)
+{
+    *position = (struct store_position){.topic = PQgetvalue(result, row, 0),
+                                        .partition = pg_read_int4(result, row, 1),
+                                        .next_offset = pg_read_int8(result, row, 2),
+                                        .epoch = pg_read_int8(result, row, 3),
+                                        .leader_epoch = pg_read_int4(result, row, 4),
+                                        .is_halted = strcmp(PQgetvalue(result, row, 5), "halted") == 0,
+                                        .halt_kind = PQgetvalue(result, row, 6),
+                                        .halt_reason = PQgetvalue(result, row, 7),
+                                        .cluster_id = PQgetvalue(result, row, 8),
+                                        .commit_seq = pg_read_int8(result, row, 10),
+                                        .events = pg_read_int8(result, row, 11)};
+    memcpy(position->topic_id, PQgetvalue(result, row, 9), 16);
+    memcpy(position->owner, PQgetvalue(result, row, 12), 16);
+    snprintf(position->claimed_at, sizeof position->claimed_at, "%s", PQgetvalue(result, row, 13));
+    snprintf(position->updated_at, sizeof position->updated_at, "%s", PQgetvalue(result, row, 14));
+}
+
+int pg_list_positions(struct store *store, const struct store_position **ret_positions, size_t *ret_n, struct error *ret_error)
+{
+    struct postgres *pg = pg_of(store);
+    struct pg_parameters parameters = {0};
+    struct store_position *list;
+    PGresult *result;
+    int class;
+
+    put_scope(&parameters, &store->scope);
+    result = pg_query(pg,
+                      "SELECT topic, part, next_offset, epoch, leader_epoch, state, COALESCE(halt_kind, ''), "
+                      "COALESCE(halt_reason, ''), cluster_id, COALESCE(topic_id, '00000000-0000-0000-0000-000000000000'), "
+                      "commit_seq, events, COALESCE(owner, '00000000-0000-0000-0000-000000000000'), "
+                      "COALESCE(to_char(claimed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), ''), "
+                      "to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') "
+                      "FROM readside_positions WHERE pipeline = $1 AND version = $2 ORDER BY topic, part",
+                      &parameters, &class, ret_error);
+    buffer_free(&parameters.bytes);
+    if (result == NULL)
+        return class;
+    list = realloc(pg->list, ((size_t)PQntuples(result) + 1) * sizeof *list);
+    if (list == NULL) {
+        PQclear(result);
+        return error_set(ret_error, ERROR_BUG, "out of memory");
+    }
+    PQclear(pg->list_result);
+    pg->list_result = result;
+    pg->list = list;
+    for (int row = 0; row < PQntuples(result); row++)
+        fill(&list[row], result, row);
+    *ret_positions = list;
+    *ret_n = (size_t)PQntuples(result);
+    return 0;
+}
+
+/* ---- One position ---- */
+
+static const char set_position[] =
+    "WITH old AS (SELECT * FROM readside_positions WHERE pipeline = $1 AND version = $2 AND topic = $3 AND part = $4 FOR UPDATE), "
+    "changed AS (UPDATE readside_positions p SET next_offset = $5, owner = NULL, epoch = p.epoch + 1, state = 'running', "
+    "halt_kind = NULL, halt_reason = NULL, leader_epoch = -1, cluster_id = $6, topic_id = $7, updated_at = now() FROM old "
+    "WHERE p.pipeline = old.pipeline AND p.version = old.version AND p.topic = old.topic AND p.part = old.part RETURNING 1) "
+    "INSERT INTO readside_audit (actor, action, pipeline, version, topic, part, old_offset, new_offset, reason) "
+    "SELECT $8, 'set', $1, $2, $3, $4, old.next_offset, $5, $9 FROM old, changed RETURNING 1";
+
+static const char resume_position[] =
+    "WITH old AS (SELECT * FROM readside_positions WHERE pipeline = $1 AND version = $2 AND topic = $3 AND part = $4 "
+    "AND state = 'halted' FOR UPDATE), changed AS (UPDATE readside_positions p SET owner = NULL, epoch = p.epoch + 1, "
+    "state = 'running', halt_kind = NULL, halt_reason = NULL, updated_at = now() FROM old "
+    "WHERE p.pipeline = old.pipeline AND p.version = old.version AND p.topic = old.topic AND p.part = old.part RETURNING 1) "
+    "INSERT INTO readside_audit (actor, action, pipeline, version, topic, part, old_offset, new_offset, reason) "
+    "SELECT $5, 'resume', $1, $2, $3, $4, old.next_offset, old.next_offset, $6 FROM old, changed RETURNING 1";
+
+int pg_operate(struct store *store, const struct store_operation *operation, struct error *ret_error)
+{
+    struct postgres *pg = pg_of(store);
+    struct pg_parameters parameters = {0};
+    bool is_set = operation->kind == STORE_SET;
+    PGresult *result;
+    int class;
+
+    put_scope(&parameters, &store->scope);
+    pg_put_text(&parameters, operation->topic);
+    pg_put_int4(&parameters, operation->partition);
+    if (is_set) {
+        pg_put_int8(&parameters, operation->next_offset);
+        pg_put_text(&parameters, operation->cluster_id);
+        pg_put_uuid(&parameters, operation->topic_id);
+    }
+    pg_put_text(&parameters, operation->actor);
+    pg_put_text(&parameters, operation->reason);
+    result = pg_query(pg, is_set ? set_position : resume_position, &parameters, &class, ret_error);
+    buffer_free(&parameters.bytes);
+    if (result == NULL)
+        return class;
+    if (PQntuples(result) == 0)
+        class = error_set(ret_error, ERROR_CONFIG, "%s/%d %s", operation->topic, (int)operation->partition,
+                          is_set ? "has no position in this version" : "has no halted position in this version");
+    PQclear(result);
+    return class;
+}
+
+/* ---- A whole version ---- */
+
+static int drop_tables(struct postgres *pg, struct error *ret_error)
+{
+    const struct store_scope *scope = &pg->store.scope;
+    int result = 0;
+
+    for (uint32_t i = 0; i < scope->n_tables && result == 0; i++) {
+        char name[STORE_NAME_SIZE], sql[512];
+
+        store_table_name(scope, &scope->tables[i], name);
+        /* The view goes only where it shows this version. */
+        snprintf(sql, sizeof sql,
+                 "DO $$ BEGIN IF EXISTS (SELECT 1 FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid "
+                 "WHERE d.refobjid = to_regclass('\"%s\"') AND r.ev_class = to_regclass('\"%s\"')) "
+                 "THEN DROP VIEW \"%s\"; END IF; END $$",
+                 name, scope->tables[i].name, scope->tables[i].name);
+        result = pg_execute(pg, sql, ret_error);
+        snprintf(sql, sizeof sql, "DROP TABLE IF EXISTS \"%s\"", name);
+        if (result == 0)
+            result = pg_execute(pg, sql, ret_error);
+    }
+    return result;
+}
+
+static int execute_scoped(struct postgres *pg, const char *sql, const char *actor, struct error *ret_error)
+{
+    struct pg_parameters parameters = {0};
+    int class;
+
+    put_scope(&parameters, &pg->store.scope);
+    if (actor != NULL)
+        pg_put_text(&parameters, actor);
+    PQclear(pg_query(pg, sql, &parameters, &class, ret_error));
+    buffer_free(&parameters.bytes);
+    return class;
+}
+
+static int drop_version(struct postgres *pg, const char *actor, struct error *ret_error)
+{
+    static const char *const statements[] = {"DELETE FROM readside_positions WHERE pipeline = $1 AND version = $2",
+                                             "DELETE FROM readside_outbox WHERE pipeline = $1 AND version = $2",
+                                             "DELETE FROM readside_projections WHERE pipeline = $1 AND version = $2"};
+    int result = 0;
+
+    for (size_t i = 0; i < sizeof statements / sizeof statements[0] && result == 0; i++)
+        result = execute_scoped(pg, statements[i], NULL, ret_error);
+    if (result == 0)
+        result = drop_tables(pg, ret_error);
+    if (result == 0)
+        result = execute_scoped(pg,
+                                "INSERT INTO readside_audit (actor, action, pipeline, version, reason) "
+                                "VALUES ($3, 'reset', $1, $2, 'tables and positions dropped')",
+                                actor, ret_error);
+    return result;
+}
+
+int pg_reset(struct store *store, const char *actor, struct error *ret_error)
+{
+    struct postgres *pg = pg_of(store);
+    struct error ignored;
+    int result = pg_execute(pg, "BEGIN", ret_error);
+
+    if (result == 0)
+        result = drop_version(pg, actor, ret_error);
+    if (result == 0)
+        return pg_execute(pg, "COMMIT", ret_error);
+    if (pg->is_connected && pg_execute(pg, "ROLLBACK", &ignored) != 0)
+        pg->is_connected = false;
+    return result;
+}

@@ -1,0 +1,226 @@
+/*
+ * store - finds the driver and hands every call on. See store.h.
+ */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+
+#include "store/driver.h"
+
+#include "base/clock.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct store_driver *const drivers[] = {
+#ifdef HAVE_POSTGRESQL
+    &store_postgres,
+#endif
+    &store_sqlite,
+};
+
+enum { N_DRIVERS = sizeof drivers / sizeof drivers[0] };
+
+void store_table_name(const struct store_scope *scope, const struct table *table, char ret_name[STORE_NAME_SIZE])
+{
+    snprintf(ret_name, STORE_NAME_SIZE, "%s__v%d", table->name, (int)scope->version);
+}
+
+const char *const *store_kinds(void)
+{
+    static const char *kinds[N_DRIVERS + 1];
+
+    for (size_t i = 0; i < N_DRIVERS; i++)
+        kinds[i] = drivers[i]->kind;
+    return kinds;
+}
+
+static const struct store_driver *find_driver(const char *kind)
+{
+    for (size_t i = 0; i < N_DRIVERS; i++)
+        if (strcmp(drivers[i]->kind, kind) == 0)
+            return drivers[i];
+    return NULL;
+}
+
+static int unknown_kind(const char *kind, struct error *ret_error)
+{
+    char known[128] = "";
+    size_t size = 0;
+
+    for (size_t i = 0; i < N_DRIVERS; i++)
+        size += (size_t)snprintf(known + size, sizeof known - size, "%s%s", i > 0 ? ", " : "", drivers[i]->kind);
+    return error_set(ret_error, ERROR_CONFIG, "no driver for a store of kind \"%s\"; this build has: %s", kind, known);
+}
+
+int store_open(const struct store_settings *settings, const struct store_scope *scope, struct store **ret_store,
+               struct error *ret_error)
+{
+    const struct store_driver *driver = find_driver(settings->kind);
+    int result;
+
+    if (driver == NULL)
+        return unknown_kind(settings->kind, ret_error);
+    result = driver->open(settings, scope, ret_store, ret_error);
+    if (result != 0)
+        return result;
+    (*ret_store)->driver = driver;
+    return 0;
+}
+
+struct store *store_close(struct store *store)
+{
+    if (store != NULL)
+        store->driver->close(store);
+    return NULL;
+}
+
+/* One operation at a time: a second one is a mistake of the caller. */
+static int begin(struct store *store, int result)
+{
+    store->is_busy = result == 0;
+    return result;
+}
+
+static int check_idle(const struct store *store, struct error *ret_error)
+{
+    return store->is_busy ? error_set(ret_error, ERROR_BUG, "an operation of the store was started while another one runs") : 0;
+}
+
+int store_start_connect(struct store *store, struct error *ret_error)
+{
+    return begin(store, store->driver->start_connect(store, ret_error)); /* ends whatever was under way */
+}
+
+int store_start_claim(struct store *store, struct store_position *positions, size_t n, struct error *ret_error)
+{
+    int result = check_idle(store, ret_error);
+
+    return result != 0 ? result : begin(store, store->driver->start_claim(store, positions, n, ret_error));
+}
+
+int store_start_insert(struct store *store, const struct store_start *starts, size_t n, bool is_first, struct error *ret_error)
+{
+    int result = check_idle(store, ret_error);
+
+    return result != 0 ? result : begin(store, store->driver->start_insert(store, starts, n, is_first, ret_error));
+}
+
+int store_start_write(struct store *store, const struct store_write *write, struct error *ret_error)
+{
+    int result = check_idle(store, ret_error);
+
+    return result != 0 ? result : begin(store, store->driver->start_write(store, write, ret_error));
+}
+
+int store_start_read(struct store *store, const struct store_read *read, struct error *ret_error)
+{
+    int result = check_idle(store, ret_error);
+
+    return result != 0 ? result : begin(store, store->driver->start_read(store, read, ret_error));
+}
+
+int store_start_resolve(struct store *store, struct store_position *positions, size_t n, struct error *ret_error)
+{
+    int result = check_idle(store, ret_error);
+
+    return result != 0 ? result : begin(store, store->driver->start_resolve(store, positions, n, ret_error));
+}
+
+int store_start_release(struct store *store, const struct store_position *positions, size_t n, struct error *ret_error)
+{
+    int result = check_idle(store, ret_error);
+
+    return result != 0 ? result : begin(store, store->driver->start_release(store, positions, n, ret_error));
+}
+
+int store_poll(struct store *store, struct error *ret_error)
+{
+    int result;
+
+    if (!store->is_busy)
+        return error_set(ret_error, ERROR_BUG, "the store was polled with nothing to do");
+    result = store->driver->poll(store, ret_error);
+    store->is_busy = result == STORE_BUSY;
+    return result;
+}
+
+int store_fd(const struct store *store)
+{
+    return store->driver->fd(store);
+}
+
+short store_events(const struct store *store)
+{
+    return store->driver->events(store);
+}
+
+int64_t store_deadline_us(const struct store *store)
+{
+    return store->driver->deadline_us(store);
+}
+
+bool store_is_connected(const struct store *store)
+{
+    return store->driver->is_connected(store);
+}
+
+bool store_is_busy(const struct store *store)
+{
+    return store->is_busy;
+}
+
+int store_finish(struct store *store, struct error *ret_error)
+{
+    int result;
+
+    while ((result = store_poll(store, ret_error)) == STORE_BUSY) {
+        struct pollfd fd = {.fd = store_fd(store), .events = store_events(store)};
+        int64_t wait_us = store_deadline_us(store) - clock_system.monotonic_us(clock_system.self);
+
+        if (wait_us > 100 * 1000)
+            wait_us = 100 * 1000;
+        (void)poll(&fd, 1, wait_us > 0 ? (int)((wait_us + 999) / 1000) : 0);
+    }
+    return result;
+}
+
+int store_preflight(struct store *store, struct error *ret_error)
+{
+    return store->driver->preflight(store, ret_error);
+}
+
+int store_create_schema(struct store *store, struct error *ret_error)
+{
+    return store->driver->create_schema(store, ret_error);
+}
+
+int store_check_schema(struct store *store, struct error *ret_error)
+{
+    return store->driver->check_schema(store, ret_error);
+}
+
+int store_print_schema(const struct store_settings *settings, const struct store_scope *scope, struct buffer *ret_sql,
+                       struct error *ret_error)
+{
+    const struct store_driver *driver = find_driver(settings->kind);
+
+    return driver == NULL ? unknown_kind(settings->kind, ret_error) : driver->print_schema(scope, ret_sql, ret_error);
+}
+
+int store_list_positions(struct store *store, const struct store_position **ret_positions, size_t *ret_n,
+                         struct error *ret_error)
+{
+    return store->driver->list_positions(store, ret_positions, ret_n, ret_error);
+}
+
+int store_operate(struct store *store, const struct store_operation *operation, struct error *ret_error)
+{
+    return store->driver->operate(store, operation, ret_error);
+}
+
+int store_reset(struct store *store, const char *actor, struct error *ret_error)
+{
+    return store->driver->reset(store, actor, ret_error);
+}

@@ -1,0 +1,110 @@
+/*
+ * spawn - see spawn.h. Called by the supervisor; what runs between fork and exec is posix_spawn's.
+ *
+ * Parent death signals are not used: they are lost on a change of credentials. The control pipe's end is enough.
+ */
+#include "worker/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* Descriptors are first moved out of the way of their places in the task. */
+enum { FIRST_FREE_FD = 16 };
+
+static int move_up(int fd, int *ret_fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
+
+    if (copy < 0)
+        return errno;
+    *ret_fd = copy;
+    return 0;
+}
+
+static int add_actions(posix_spawn_file_actions_t *actions, const int *fds)
+{
+    int code = 0;
+
+    for (int i = 0; code == 0 && i < 3; i++)
+        code = posix_spawn_file_actions_adddup2(actions, fds[i], SPAWN_CONTROL_FD + i);
+    if (code == 0)
+        code = posix_spawn_file_actions_addclosefrom_np(actions, SPAWN_CONFIG_FD + 1);
+    return code;
+}
+
+/*
+ * Handlers as at the start of a program; TERM and INT stay blocked, so that they wait for the task's signal descriptor instead of
+ * killing it while it starts.
+ */
+static int set_signals(posix_spawnattr_t *attributes)
+{
+    sigset_t blocked, defaults;
+    int code;
+
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGTERM);
+    sigaddset(&blocked, SIGINT);
+    sigfillset(&defaults);
+    code = posix_spawnattr_setsigmask(attributes, &blocked);
+    if (code == 0)
+        code = posix_spawnattr_setsigdefault(attributes, &defaults);
+    if (code == 0)
+        code = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    return code;
+}
+
+static int start(char *const *arguments, const int *fds, pid_t *ret_pid)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    int code = posix_spawn_file_actions_init(&actions);
+
+    if (code != 0)
+        return code;
+    code = posix_spawnattr_init(&attributes);
+    if (code == 0) {
+        code = add_actions(&actions, fds);
+        if (code == 0)
+            code = set_signals(&attributes);
+        if (code == 0) /* the very binary that runs, even when the file has been replaced since */
+            code = posix_spawn(ret_pid, "/proc/self/exe", &actions, &attributes, arguments, environ);
+        posix_spawnattr_destroy(&attributes);
+    }
+    posix_spawn_file_actions_destroy(&actions);
+    return code;
+}
+
+int spawn_task(char *const *arguments, int status_fd, int config_fd, pid_t *ret_pid, int *ret_control_fd, struct error *ret_error)
+{
+    int pipe_fds[2] = {-1, -1}, fds[3] = {-1, -1, -1};
+    int code = pipe2(pipe_fds, O_CLOEXEC) == 0 ? 0 : errno;
+    pid_t pid;
+
+    if (code == 0)
+        code = move_up(pipe_fds[0], &fds[0]);
+    if (code == 0)
+        code = move_up(status_fd, &fds[1]);
+    if (code == 0)
+        code = move_up(config_fd, &fds[2]);
+    if (code == 0)
+        code = start(arguments, fds, &pid);
+    for (int i = 0; i < 3; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    if (pipe_fds[0] >= 0)
+        close(pipe_fds[0]);
+    if (code != 0) {
+        if (pipe_fds[1] >= 0)
+            close(pipe_fds[1]);
+        return error_set(ret_error, ERROR_TRANSIENT, "cannot start a task process: %s", strerror(code));
+    }
+    *ret_pid = pid;
+    *ret_control_fd = pipe_fds[1];
+    return 0;
+}

@@ -1,0 +1,116 @@
+"""What most integration tests need: a topic, a store, a pipeline between them and any number of workers."""
+import contextlib
+import sqlite3
+
+from process import eventually
+from worker import Readside, write_config
+
+ACCOUNTS = "SELECT account, owner, balance, events, opened_at, updated_at FROM accounts"
+
+
+class PostgresStore:
+    kind = "postgresql"
+
+    def __init__(self, server, database, folder, port=None):
+        """port: of a proxy before the server, for the worker only."""
+        self.server = server
+        self.database = database
+        self.port = port
+        self.password_file = folder / f"{database}.password"
+        self.password_file.touch(mode=0o600)
+        self.password_file.write_text(server.password)
+
+    def config(self):
+        return {"kind": self.kind, "uri": self.server.uri(self.database, self.port), "password": f"file:{self.password_file}"}
+
+    def query(self, sql, *parameters):
+        return self.server.query(self.database, sql, *parameters)
+
+
+class SqliteStore:
+    kind = "sqlite"
+
+    def __init__(self, path):
+        self.path = path
+
+    def config(self):
+        return {"kind": self.kind, "uri": str(self.path)}
+
+    def query(self, sql, *parameters):
+        """Values are SQLite's own: decimals and times are text."""
+        with contextlib.closing(sqlite3.connect(self.path, timeout=10, isolation_level=None)) as connection:
+            return connection.execute(sql.replace("%s", "?"), parameters).fetchall()
+
+
+class Scene:
+    """One pipeline of the name `pipeline`. Keyword arguments of the constructor are keys of the pipeline."""
+
+    def __init__(self, kafka, store, folder, topic, partitions=4, topic_config=(), plugin="bank", pipeline="bank", **keys):
+        self.kafka = kafka
+        self.store = store
+        self.folder = folder
+        self.topic = kafka.create_topic(topic, partitions, topic_config)
+        self.pipeline = pipeline
+        self.keys = {"topics": [topic], "plugin": plugin, **keys}
+        self.bootstrap = kafka.bootstrap
+        self.workers = []
+
+    def config(self, name="w1", kafka=(), store=(), worker=(), **keys):
+        """Writes a worker's config into a folder of its own; further arguments change keys. Returns its path."""
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        return write_config(
+            folder / "readside.conf",
+            {"bootstrap_servers": self.bootstrap, "session_timeout": "6s", **dict(kafka)},
+            {"main": {**self.store.config(), **dict(store)}},
+            {self.pipeline: {**self.keys, **keys}},
+            {"name": name, "restart_delay": "50ms", "restart_delay_max": "1s", **dict(worker)})
+
+    def worker(self, name="w1", *arguments, environment=(), **changes):
+        """A started worker with that name."""
+        started = Readside(self.config(name, **changes), name, environment).start(*arguments)
+        self.workers.append(started)
+        return started
+
+    def produce(self, records, transaction=None):
+        self.kafka.produce(self.topic, records, transaction)
+
+    def positions(self):
+        """{partition: (next offset, state, reason)} of the pipeline's topic; {} before there are any."""
+        try:
+            rows = self.store.query("SELECT part, next_offset, state, halt_reason FROM readside_positions "
+                                    "WHERE pipeline = %s AND topic = %s", self.pipeline, self.topic)
+        except Exception as error:  # noqa: BLE001 - each store has a class of its own for "no such table"
+            if "readside_positions" in str(error):
+                return {}
+            raise
+        return {part: tuple(rest) for part, *rest in rows}
+
+    def accounts(self):
+        return self.store.query(ACCOUNTS)
+
+    def reaches_end(self, deadline=60):
+        """Waits until every position is at the end of its partition."""
+        ends = self.kafka.end_offsets(self.topic)
+
+        def check():
+            for worker in self.workers:
+                if worker.popen.poll() not in (None, 0, -9):
+                    raise RuntimeError(f"{worker.name} ended with {worker.popen.returncode}; its log ends\n{worker.tail()}")
+            offsets = {part: row[0] for part, row in self.positions().items()}
+            assert offsets == ends, f"positions {offsets}, ends of the log {ends}"
+            return True
+        return eventually(check, deadline)
+
+    def agrees(self, bank, deadline=60):
+        """Waits for the end of the log; then every account must equal the oracle's."""
+        self.reaches_end(deadline)
+        difference = bank.difference(self.accounts())
+        assert not difference, difference
+
+    def stop(self):
+        for worker in self.workers:
+            if worker.is_running():
+                with contextlib.suppress(ProcessLookupError):
+                    worker.thaw()
+                worker.terminate(deadline=10)
