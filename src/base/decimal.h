@@ -20,8 +20,9 @@ struct rs_decimal decimal_make(int128 coefficient, int32_t scale);
 int128 decimal_power(unsigned digits);
 
 /*
- * Reads the grammar of a JSON number (RFC 8259), a leading plus or zeros also: "-12.50", "1e3", "1.5E-3". The scale is what the text says (trailing zeros count, a
- * positive exponent scales the coefficient). False: not a number, more than 38 digits, or a scale above 38.
+ * Reads the grammar of a JSON number (RFC 8259), a leading plus or zeros also: "-12.50", "1e3", "1.5E-3". The scale is what the
+ * text says (trailing zeros count, a positive exponent scales the coefficient). False: not a number, more than 38 digits, or a
+ * scale above 38.
  */
 bool decimal_parse(const char *text, size_t size, struct rs_decimal *ret_decimal);
 

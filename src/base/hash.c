@@ -1,8 +1,8 @@
 /*
  * hash - 64-bit hash by multiplying and folding.
  *
- * Called per event and row by tables in memory, in any thread. The idea (the 128-bit product of two halves, folded by xor) is that
- * of wyhash; an attacker who does not know the seed cannot choose a factor to be zero. Never stored.
+ * Called per event and row by tables in memory, in any thread. The idea (the 128-bit product of two halves, folded by xor) is
+ * that of wyhash; an attacker who does not know the seed cannot choose a factor to be zero. Never stored.
  */
 #include "base/hash.h"
 

@@ -191,3 +191,12 @@ int cli_main(int argc, char **argv)
         cli_complain("no command `%s'; `readside help' lists them", argv[1]);
     return EXIT_CODE_USAGE;
 }
+
+const struct cli_command cli_command_test_plugin = {
+    .name = "test-plugin",
+    .arguments = "PLUGIN EVENTS.jsonl [NAME=VALUE...]",
+    .summary = "Fold a file of events with a plugin, without any server, and print the tables",
+    .max_words = 1,
+    .parses_itself = true,
+    .run = cli_test_plugin,
+};

@@ -18,7 +18,7 @@ enum { TOPIC_MAX_SIZE = 249, WORKER_NAME_MAX_SIZE = 64, GROUP_ID_MAX_SIZE = 200 
 static const char legal[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 
 #define COMPLAIN(loading, section, name, format, ...) \
-    problems_add((loading)->problems, section_line(section, name), "%s.%s" format, (section)->path, name, __VA_ARGS__)
+    problems_add((loading)->problems, section_line(section, name), "%s.%s" format, (section)->path, name, ##__VA_ARGS__)
 
 static bool is_legal(const char *text, size_t max_size)
 {
@@ -33,11 +33,11 @@ static void check_worker(struct loading *loading)
     const struct config_worker *worker = section->object;
 
     if (worker->name != NULL && !is_legal(worker->name, WORKER_NAME_MAX_SIZE)) {
-        COMPLAIN(loading, section, "name", " = \"%s\": a worker's name has letters, digits, '.', '_' and '-', at most %d", worker->name,
-                 WORKER_NAME_MAX_SIZE);
+        COMPLAIN(loading, section, "name", " = \"%s\": a worker's name has letters, digits, '.', '_' and '-', at most %d",
+                 worker->name, WORKER_NAME_MAX_SIZE);
     }
     if (worker->restart_delay_us > worker->restart_delay_max_us && worker->restart_delay_max_us > 0) {
-        COMPLAIN(loading, section, "restart_delay", " is above %s", "restart_delay_max");
+        COMPLAIN(loading, section, "restart_delay", " is above restart_delay_max");
     }
 }
 
@@ -87,8 +87,8 @@ static bool check_servers(struct loading *loading, const struct section *section
         at += strspn(at, " ");
         size = strcspn(at, ",");
         if (!is_server(at, size)) {
-            COMPLAIN(loading, section, "bootstrap_servers", ": \"%.*s\" is not host:port; write them as \"kafka1:9092,kafka2:9092\"",
-                     (int)size, at);
+            COMPLAIN(loading, section, "bootstrap_servers",
+                     ": \"%.*s\" is not host:port; write them as \"kafka1:9092,kafka2:9092\"", (int)size, at);
             return false;
         }
         are_local = are_local && is_local(at, size);
@@ -100,7 +100,8 @@ static bool check_servers(struct loading *loading, const struct section *section
 }
 
 /* Keys that mean nothing, or something false, under the protocol chosen. */
-static void check_protocol(struct loading *loading, const struct section *section, const struct config_kafka *kafka, bool are_local)
+static void check_protocol(struct loading *loading, const struct section *section, const struct config_kafka *kafka,
+                           bool are_local)
 {
     static const char *const tls_keys[] = {"ssl_ca_location", "ssl_certificate_location", "ssl_key_location", "ssl_key_password"};
     static const char *const sasl_keys[] = {"sasl_mechanism", "sasl_username", "sasl_password"};
@@ -118,7 +119,8 @@ static void check_protocol(struct loading *loading, const struct section *sectio
             COMPLAIN(loading, section, sasl_keys[i], " has no effect with security_protocol = \"%s\"; use sasl_ssl",
                      kafka->security_protocol);
         } else if (!section_has(section, sasl_keys[i]) && is_sasl) {
-            COMPLAIN(loading, section, "security_protocol", " = \"%s\" needs the key `%s'", kafka->security_protocol, sasl_keys[i]);
+            COMPLAIN(loading, section, "security_protocol", " = \"%s\" needs the key `%s'", kafka->security_protocol,
+                     sasl_keys[i]);
         }
     }
     if (section_has(section, "ssl_certificate_location") != section_has(section, "ssl_key_location")) {
@@ -142,12 +144,12 @@ static void check_kafka(struct loading *loading)
         return;
     }
     if (is_embedded && strcmp(kafka->security_protocol, "plaintext") != 0) {
-        COMPLAIN(loading, section, "security_protocol", " must be plaintext for the %s broker", "embedded");
+        COMPLAIN(loading, section, "security_protocol", " must be plaintext for the embedded broker");
         return;
     }
     if (!is_embedded && section_has(section, "embedded")) {
-        COMPLAIN(loading, section, "embedded", " is for the embedded broker; set bootstrap_servers = \"%s\" or leave it out",
-                 "embedded");
+        COMPLAIN(loading, section, "embedded",
+                 " is for the embedded broker; set bootstrap_servers = \"embedded\" or leave it out");
     }
     if (!is_embedded) {
         are_local = check_servers(loading, section, kafka->bootstrap_servers);
@@ -175,11 +177,10 @@ static void check_store(struct loading *loading, const struct section *section)
     }
     if (slot->reference == NULL && !loading->allow_literal_secrets) {
         COMPLAIN(loading, section, "uri",
-                 " holds a password; take it out and set password = \"env:NAME\" or \"file:/path\"%s (or set "
-                 "worker.allow_literal_secrets = true)",
-                 "");
+                 " holds a password; take it out and set password = \"env:NAME\" or \"file:/path\" (or set "
+                 "worker.allow_literal_secrets = true)");
     } else if (section_has(section, "password")) {
-        COMPLAIN(loading, section, "password", " is given twice: in uri and %s", "here");
+        COMPLAIN(loading, section, "password", " is given twice: in uri and here");
     }
 }
 
@@ -192,8 +193,8 @@ static void check_topic(struct loading *loading, const struct section *section, 
     if (topic[0] != '^') {
         if (!is_legal(topic, TOPIC_MAX_SIZE) || strcmp(topic, ".") == 0 || strcmp(topic, "..") == 0) {
             COMPLAIN(loading, section, "topics",
-                     ": \"%s\" is no topic name (letters, digits, '.', '_' and '-', at most %d); a pattern begins with '^'", topic,
-                     TOPIC_MAX_SIZE);
+                     ": \"%s\" is no topic name (letters, digits, '.', '_' and '-', at most %d); a pattern begins with '^'",
+                     topic, TOPIC_MAX_SIZE);
         }
         return;
     }
@@ -252,7 +253,8 @@ static void check_start(struct loading *loading, const struct section *section, 
         text_read_timestamp(start, strlen(start), &time_us)) {
         return;
     }
-    COMPLAIN(loading, section, "start", " = \"%s\" is not known; write earliest, latest or a time such as 2026-11-23T04:00:00Z", start);
+    COMPLAIN(loading, section, "start", " = \"%s\" is not known; write earliest, latest or a time such as 2026-11-23T04:00:00Z",
+             start);
 }
 
 static void check_plugin(struct loading *loading, const struct section *section, const char *plugin)
@@ -263,11 +265,12 @@ static void check_plugin(struct loading *loading, const struct section *section,
         return;
     }
     if (size > 3 && strcmp(plugin + size - 3, ".so") == 0) {
-        COMPLAIN(loading, section, "plugin", " = \"%s\": write the name \"%.*s\", which is looked up in plugin_path, or a path (\"./%s\")",
-                 plugin, (int)size - 3, plugin, plugin);
+        COMPLAIN(loading, section, "plugin",
+                 " = \"%s\": write the name \"%.*s\", which is looked up in plugin_path, or a path (\"./%s\")", plugin,
+                 (int)size - 3, plugin, plugin);
     } else if (!is_legal(plugin, TOPIC_MAX_SIZE)) {
-        COMPLAIN(loading, section, "plugin", " = \"%s\": a plugin's name has letters, digits, '.', '_' and '-'; a path holds a '/'",
-                 plugin);
+        COMPLAIN(loading, section, "plugin",
+                 " = \"%s\": a plugin's name has letters, digits, '.', '_' and '-'; a path holds a '/'", plugin);
     }
 }
 
@@ -298,8 +301,8 @@ static void check_groups(struct loading *loading, size_t at)
 
         if (other->group_id != NULL && strcmp(other->group_id, pipeline->group_id) == 0) {
             COMPLAIN(loading, &sections[at], "group_id",
-                     " \"%s\" is that of pipeline %s already; each pipeline needs a consumer group of its own", pipeline->group_id,
-                     other->name);
+                     " \"%s\" is that of pipeline %s already; each pipeline needs a consumer group of its own",
+                     pipeline->group_id, other->name);
             return;
         }
     }
@@ -323,7 +326,7 @@ static void check_pipeline(struct loading *loading, size_t at)
                  pipeline->group_instance_id, WORKER_NAME_MAX_SIZE);
     }
     if (pipeline->commit_interval_us > pipeline->batch_time_us && pipeline->batch_time_us > 0) {
-        COMPLAIN(loading, section, "commit_interval", " is above %s, which bounds a batch's age", "batch_time");
+        COMPLAIN(loading, section, "commit_interval", " is above batch_time, which bounds a batch's age");
     }
 }
 
@@ -343,6 +346,7 @@ void check_settings(struct loading *loading)
         problems_add(loading->problems, 0, "no store is defined; add stores = { main = { kind = ...; uri = ...; }; };");
     }
     if (loaded->config.n_pipelines == 0) {
-        problems_add(loading->problems, 0, "no pipeline is defined; add pipelines = { NAME = { topics = ...; plugin = ...; }; };");
+        problems_add(loading->problems, 0,
+                     "no pipeline is defined; add pipelines = { NAME = { topics = ...; plugin = ...; }; };");
     }
 }

@@ -7,13 +7,14 @@
 
 const char *const client_properties[] = {
     "api_version_request_timeout_ms", "broker_address_family", "broker_address_ttl", "client_dns_lookup", "client_rack",
-    "connections_max_idle_ms", "debug", "fetch_error_backoff_ms", "fetch_max_bytes", "fetch_message_max_bytes", "fetch_min_bytes",
-    "fetch_queue_backoff_ms", "fetch_wait_max_ms", "heartbeat_interval_ms", "max_partition_fetch_bytes", "max_poll_interval_ms",
-    "message_max_bytes", "metadata_max_age_ms", "queued_min_messages", "receive_message_max_bytes", "reconnect_backoff_max_ms",
-    "reconnect_backoff_ms", "retry_backoff_max_ms", "retry_backoff_ms", "socket_connection_setup_timeout_ms",
-    "socket_keepalive_enable", "socket_max_fails", "socket_nagle_disable", "socket_receive_buffer_bytes",
-    "socket_send_buffer_bytes", "socket_timeout_ms", "ssl_cipher_suites", "ssl_crl_location", "ssl_curves_list",
-    "ssl_sigalgs_list", "topic_metadata_refresh_fast_interval_ms", "topic_metadata_refresh_interval_ms",
+    "connections_max_idle_ms", "debug", "enable_metrics_push", "fetch_error_backoff_ms", "fetch_max_bytes",
+    "fetch_message_max_bytes", "fetch_min_bytes", "fetch_queue_backoff_ms", "fetch_wait_max_ms", "heartbeat_interval_ms",
+    "max_partition_fetch_bytes", "max_poll_interval_ms", "message_max_bytes", "metadata_max_age_ms",
+    "metadata_recovery_rebootstrap_trigger_ms", "metadata_recovery_strategy", "queued_min_messages",
+    "receive_message_max_bytes", "reconnect_backoff_max_ms", "reconnect_backoff_ms", "retry_backoff_max_ms", "retry_backoff_ms",
+    "socket_connection_setup_timeout_ms", "socket_keepalive_enable", "socket_max_fails", "socket_nagle_disable",
+    "socket_receive_buffer_bytes", "socket_send_buffer_bytes", "socket_timeout_ms", "ssl_cipher_suites", "ssl_crl_location",
+    "ssl_curves_list", "ssl_sigalgs_list", "topic_metadata_refresh_fast_interval_ms", "topic_metadata_refresh_interval_ms",
     "topic_metadata_refresh_sparse",
 };
 const size_t n_client_properties = sizeof client_properties / sizeof client_properties[0];

@@ -97,17 +97,20 @@ int config_load(const char *path, struct config **ret_config, struct buffer *ret
     struct source source = {.path = path};
     struct problems problems = {.source = &source};
     struct loading loading = {.loaded = loaded, .problems = &problems, .source = &source};
+    struct error error;
     int result;
 
     if (loaded == NULL) {
         return error_set(ret_error, ERROR_CONFIG, "%s: out of memory", path);
     }
     loading.arena = source.arena = loaded->arena;
-    result = source_read(&source, ret_error);
+    result = source_read(&source, &error);
     if (result < 0) {
-        if (ret_problems != NULL && ret_error != NULL) {
-            buffer_printf(ret_problems, "%s\n", ret_error->text);
+        if (ret_problems != NULL) {
+            buffer_printf(ret_problems, "%s\n", error.text);
+            error_set(&error, result, "%s has 1 problem", path);
         }
+        error_set(ret_error, result, "%s", error.text);
         goto out;
     }
     result = read_settings(&loading, source.text.data == NULL ? "" : source.text.data, ret_error);

@@ -1,8 +1,9 @@
 /*
  * config - a libconfig file as an immutable struct config. The only door to libconfig.
  *
- * Lives as long as the process (an arena of its own). Relative paths in the file count from its directory. The typed key table in keys.c drives parsing, defaults, ranges, --dump, the
- * sample file and the manual page (design D8). All errors of a file are reported in one go, each with file:line.
+ * Lives as long as the process (an arena of its own). Relative paths in the file count from its directory. The typed key table in
+ * keys.c drives parsing, defaults, ranges, --dump, the sample file and the manual page (design D8). All errors of a file are
+ * reported in one go, each with file:line.
  */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
@@ -111,7 +112,7 @@ struct config {
 
 /*
  * Reads and checks a file. ret_problems gets one line per error ("conf/bank.conf:12: unknown key `tpoics'; did you mean
- * `topics'?") and may be NULL. CONFIG with a summary when there is any.
+ * `topics'?"), and the error then only counts them; it may be NULL, and the error then has the first. CONFIG when there is any.
  */
 int config_load(const char *path, struct config **ret_config, struct buffer *ret_problems, struct error *ret_error) MUST_CHECK;
 struct config *config_free(struct config *config);

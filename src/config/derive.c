@@ -136,7 +136,8 @@ static void find_store(struct loading *loading, const struct section *section, s
     if (name == NULL) {
         pipeline->store = config->n_stores == 1 ? &config->stores[0] : NULL;
         if (!section_has(section, "store") && config->n_stores > 1) {
-            problems_add(loading->problems, section->line, "%s needs the key `store': there are several to choose from", section->path);
+            problems_add(loading->problems, section->line, "%s needs the key `store': there are several to choose from",
+                         section->path);
         }
         return;
     }

@@ -25,7 +25,8 @@
 static const struct key worker_keys[] = {
     {.name = "name", .type = KEY_TEXT, AT(name), .default_note = "the host's name", .example = "\"w1\"",
      .summary = "Name of this worker in logs, Kafka client ids and database connections.",
-     .details = "Letters, digits, '.', '_' and '-', at most 64. With static membership it must differ between the workers of a group."},
+     .details = "Letters, digits, '.', '_' and '-', at most 64. With static membership it must differ between the workers of a "
+                "group."},
     {.name = "plugin_path", .type = KEY_TEXT, AT(plugin_path), .flags = KEY_PATH,
      .default_note = "the directory that make install puts plugins into", .example = "\"/usr/local/lib/readside\"",
      .summary = "Directories to look for plugins in, separated by ':'."},
@@ -78,7 +79,8 @@ static const struct key kafka_keys[] = {
      .example = "\"env:KAFKA_PASSWORD\"", .summary = "Password for SASL: \"env:NAME\" or \"file:/path\"."},
     {.name = "session_timeout", .type = KEY_DURATION, AT(session_timeout_us), .fallback = "10s", .min = 6 * SECOND,
      .max = 5 * MINUTE, .summary = "After so long without a heartbeat the broker gives a task's partitions to others."},
-    {.name = "properties", .type = KEY_PAIRS, AT(properties), .default_note = "none", .example = "{ fetch_wait_max_ms = \"50\"; }",
+    {.name = "properties", .type = KEY_PAIRS, AT(properties), .default_note = "none",
+     .example = "{ fetch_wait_max_ms = \"50\"; }",
      .summary = "Further librdkafka properties, with underscores for dots.",
      .details = "Only those listed under CLIENT PROPERTIES are taken."},
     {.name = "embedded", .type = KEY_PAIRS, AT(embedded), .flags = KEY_PATH, .default_note = "none",
@@ -159,7 +161,8 @@ static const struct key pipeline_keys[] = {
      .details = "Skipped events are counted, and each type is logged once."},
     {.name = "gaps", .type = KEY_CHOICE, AT(gaps), .fallback = "allow", .choices = "allow|forbid",
      .summary = "Whether offsets may be missing between two records.",
-     .details = "Transactions and compaction leave gaps. In a topic that has neither, forbid stops a partition that has lost records."},
+     .details = "Transactions and compaction leave gaps. In a topic that has neither, forbid stops a partition that has lost "
+                "records."},
     {.name = "on_error", .type = KEY_CHOICE, AT(on_error), .fallback = "stop", .choices = "stop",
      .summary = "What a poison event does: stop halts its partition, with the reason."},
     {.name = "batch_rows", .type = KEY_INT, AT(batch_rows), .fallback = "50000", .min = 1, .max = 1000000,

@@ -114,8 +114,9 @@ void config_print_sample(struct buffer *ret_text)
     put_comment(ret_text, "",
                 "Every key of a Readside config. Those that begin with '#' show their default, or an example where there is "
                 "none; the others are required. See readside.conf(5); `readside check' tests a config.");
-    put_comment(ret_text, "",
-                "A line @include \"other.conf\" puts another file in its place. Relative paths count from this file's directory.");
+    put_comment(
+        ret_text, "",
+        "A line @include \"other.conf\" puts another file in its place. Relative paths count from this file's directory.");
     for (size_t i = 0; i < N_GROUPS; i++) {
         put_sample_group(ret_text, &key_groups[i]);
     }

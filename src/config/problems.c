@@ -67,6 +67,9 @@ int problems_report(struct problems *problems, const char *path, struct buffer *
         buffer_puts(ret_text, problems->items[i].text);
         buffer_putc(ret_text, '\n');
     }
+    if (ret_text != NULL) {
+        return error_set(ret_error, ERROR_CONFIG, "%s has %zu problem%s", path, problems->n, problems->n == 1 ? "" : "s");
+    }
     if (problems->n == 1) {
         return error_set(ret_error, ERROR_CONFIG, "%s", problems->items[0].text);
     }

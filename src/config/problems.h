@@ -30,7 +30,8 @@ struct problems {
 /* line 0: the file as a whole. */
 void problems_add(struct problems *problems, unsigned line, const char *format, ...) PRINTF_LIKE(3, 4);
 bool problems_any(const struct problems *problems);
-/* Appends one line each, in the order of the file; ret_text may be NULL. CONFIG with a summary. */
+/* Appends one line each, in the order of the file, and gives a summary as the error; with ret_text NULL the summary has the first
+ * of them. CONFIG. */
 int problems_report(struct problems *problems, const char *path, struct buffer *ret_text, struct error *ret_error);
 void problems_free(struct problems *problems);
 

@@ -44,10 +44,11 @@ static void complain_of_key(struct loading *loading, const struct section *secti
     if (home != NULL) {
         problems_add(loading->problems, line_of(setting), "unknown key `%s' in %s; it belongs to %s", name, section->path, home);
     } else if (nearest != NULL) {
-        problems_add(loading->problems, line_of(setting), "unknown key `%s' in %s; did you mean `%s'?", name, section->path, nearest);
+        problems_add(loading->problems, line_of(setting), "unknown key `%s' in %s; did you mean `%s'?", name, section->path,
+                     nearest);
     } else {
-        problems_add(loading->problems, line_of(setting), "unknown key `%s' in %s; see readside.conf(5) for those there are", name,
-                     section->path);
+        problems_add(loading->problems, line_of(setting), "unknown key `%s' in %s; see readside.conf(5) for those there are",
+                     name, section->path);
     }
 }
 
@@ -93,8 +94,8 @@ static void read_section(struct loading *loading, struct section *section, confi
         } else if (is_misspelt(group, key, setting)) {
             continue;
         } else if ((key->flags & KEY_REQUIRED) != 0) {
-            problems_add(loading->problems, section->line, "%s needs the key `%s', for example %s = %s;", section->path, key->name,
-                         key->name, key->example);
+            problems_add(loading->problems, section->line, "%s needs the key `%s', for example %s = %s;", section->path,
+                         key->name, key->name, key->example);
         } else {
             value_set_default(loading, section, key);
         }
@@ -174,7 +175,8 @@ static void check_groups(struct loading *loading, config_setting_t *root)
         if (nearest != NULL) {
             problems_add(loading->problems, line_of(member), "unknown group `%s'; did you mean `%s'?", name, nearest);
         } else {
-            problems_add(loading->problems, line_of(member), "unknown group `%s'; there are worker, kafka, stores and pipelines", name);
+            problems_add(loading->problems, line_of(member), "unknown group `%s'; there are worker, kafka, stores and pipelines",
+                         name);
         }
     }
 }

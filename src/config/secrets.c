@@ -56,8 +56,8 @@ static int check_mode(const char *path, const struct stat *status, struct error 
         return error_set(ret_error, ERROR_CONFIG, "%s is not a regular file", path);
     }
     if (status->st_uid != 0 && status->st_uid != geteuid()) {
-        return error_set(ret_error, ERROR_CONFIG, "%s belongs to user %u, who could change it; chown it to root or to user %u", path,
-                         (unsigned)status->st_uid, (unsigned)geteuid());
+        return error_set(ret_error, ERROR_CONFIG, "%s belongs to user %u, who could change it; chown it to root or to user %u",
+                         path, (unsigned)status->st_uid, (unsigned)geteuid());
     }
     if ((mode & 07) != 0) {
         return error_set(ret_error, ERROR_CONFIG, "%s is open to everybody (mode %04o); chmod 600 it", path, mode);

@@ -1,8 +1,8 @@
 /*
  * source - the text of a config file with its includes put in, and where each line of it came from.
  *
- * Includes are resolved here rather than by libconfig, whose older versions cannot include absolute paths and end the process when
- * a file cannot be read. `@include "path"` stands on a line of its own; a relative path counts from the including file.
+ * Includes are resolved here rather than by libconfig, whose older versions cannot include absolute paths and end the process
+ * when a file cannot be read. `@include "path"` stands on a line of its own; a relative path counts from the including file.
  */
 #ifndef CONFIG_SOURCE_H
 #define CONFIG_SOURCE_H

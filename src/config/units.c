@@ -11,7 +11,8 @@ const char *units_print_duration(int64_t microseconds, char ret_text[UNITS_TEXT_
     static const struct {
         int64_t factor;
         const char *name;
-    } units[] = {{INT64_C(86400000000), "d"}, {INT64_C(3600000000), "h"}, {60000000, "min"}, {1000000, "s"}, {1000, "ms"}, {1, "us"}};
+    } units[] = {
+        {INT64_C(86400000000), "d"}, {INT64_C(3600000000), "h"}, {60000000, "min"}, {1000000, "s"}, {1000, "ms"}, {1, "us"}};
     unsigned i = 0;
 
     if (microseconds == 0) {

@@ -25,7 +25,8 @@ struct value {
 };
 
 #define PROBLEM(value, format, ...) \
-    problems_add((value)->loading->problems, (value)->line, "%s.%s" format, (value)->section->path, (value)->key->name, __VA_ARGS__)
+    problems_add((value)->loading->problems, (value)->line, "%s.%s" format, (value)->section->path, (value)->key->name, \
+                 ##__VA_ARGS__)
 
 static void set_number(const struct value *value, int64_t number)
 {
@@ -118,7 +119,7 @@ static const char *open_reference(const struct value *value, const char *text)
     if (!(is_secret ? secret_is_reference(text) : (value->key->flags & KEY_FROM_ENV) != 0 && is_env)) {
         if (is_secret && !value->loading->allow_literal_secrets) {
             PROBLEM(value, " holds the secret itself; refer to it by \"env:NAME\" or \"file:/path\" (or set "
-                           "worker.allow_literal_secrets = true%s)", "");
+                           "worker.allow_literal_secrets = true)");
             return NULL;
         }
         return loading_copy(value->loading, text);
@@ -282,7 +283,7 @@ static void read_list(const struct value *value)
         return;
     }
     if (n == 0) {
-        PROBLEM(value, " is %s", "an empty list");
+        PROBLEM(value, " is an empty list");
         return;
     }
     items = loading_alloc(value->loading, n * sizeof *items);
@@ -295,7 +296,7 @@ static void read_list(const struct value *value)
             return;
         }
         if (*text == '\0') {
-            PROBLEM(value, " holds %s", "an empty text");
+            PROBLEM(value, " holds an empty text");
             return;
         }
         items[i] = loading_copy(value->loading, text);

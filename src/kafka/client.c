@@ -1,8 +1,8 @@
 /*
  * client - what every librdkafka client of this folder shares: properties, the log hook, errors.
  *
- * Called by consumer, facts and embedded in the task's thread; the log hook also from librdkafka's own threads. Holds one piece of
- * process-wide state, the hook, because librdkafka logs before a client exists. Never logs by itself.
+ * Called by consumer, facts and embedded in the task's thread; the log hook also from librdkafka's own threads. Holds one piece
+ * of process-wide state, the hook, because librdkafka logs before a client exists. Never logs by itself.
  */
 #include "kafka/client.h"
 
@@ -56,7 +56,8 @@ int client_set(rd_kafka_conf_t *conf, const char *name, const char *value, struc
     case RD_KAFKA_CONF_OK:
         return 0;
     case RD_KAFKA_CONF_UNKNOWN:
-        return error_set(ret_error, ERROR_CONFIG, "the Kafka client knows no property %s; see librdkafka's CONFIGURATION.md", name);
+        return error_set(ret_error, ERROR_CONFIG, "the Kafka client knows no property %s; see librdkafka's CONFIGURATION.md",
+                         name);
     default:
         return error_set(ret_error, ERROR_CONFIG, "the Kafka client refuses the property %s: %s", name, text);
     }
@@ -94,4 +95,9 @@ int client_error(rd_kafka_error_t *error, const char *doing, struct error *ret_e
     class = error_set(ret_error, class, "%s: %s", doing, rd_kafka_error_string(error));
     rd_kafka_error_destroy(error);
     return class;
+}
+
+int client_code(rd_kafka_resp_err_t code, const char *doing, struct error *ret_error)
+{
+    return code ? error_set(ret_error, client_error_class(code), "%s: %s", doing, rd_kafka_err2str(code)) : 0;
 }

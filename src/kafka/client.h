@@ -25,5 +25,7 @@ int client_error_class(rd_kafka_resp_err_t code);
 
 /* Fills ret_error from an error object and destroys it; NULL is success and gives 0. */
 int client_error(rd_kafka_error_t *error, const char *doing, struct error *ret_error) MUST_CHECK;
+/* The same for a bare code. */
+int client_code(rd_kafka_resp_err_t code, const char *doing, struct error *ret_error) MUST_CHECK;
 
 #endif

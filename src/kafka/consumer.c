@@ -125,6 +125,7 @@ static int set_defaults(rd_kafka_conf_t *conf, const struct consumer_settings *s
 static int set_own(rd_kafka_conf_t *conf, const struct consumer_settings *settings, struct error *ret_error)
 {
     char session[16], queue[24];
+    int64_t queue_kbytes = settings->fetch_queue_bytes / 1024;
     const struct pair pairs[] = {
         { "bootstrap.servers", settings->bootstrap_servers },
         { "group.id", settings->group_id },
@@ -143,7 +144,7 @@ static int set_own(rd_kafka_conf_t *conf, const struct consumer_settings *settin
     };
 
     snprintf(session, sizeof(session), "%d", settings->session_timeout_ms);
-    snprintf(queue, sizeof(queue), "%lld", (long long)(settings->fetch_queue_bytes > 1024 ? settings->fetch_queue_bytes / 1024 : 1));
+    snprintf(queue, sizeof(queue), "%lld", (long long)(queue_kbytes > 0 ? queue_kbytes : 1));
     return set_pairs(conf, pairs, sizeof(pairs) / sizeof(pairs[0]), ret_error);
 }
 
@@ -177,9 +178,9 @@ static int subscribe(struct member *member, const struct consumer_settings *sett
         rd_kafka_topic_partition_list_add(member->subscription, settings->topics[i], RD_KAFKA_PARTITION_UA);
     code = rd_kafka_subscribe(member->rk, member->subscription);
     if (code == RD_KAFKA_RESP_ERR__INVALID_ARG)
-        return error_set(ret_error, ERROR_CONFIG, "the Kafka client refuses the topics: a name is empty or a pattern is no regular "
-                         "expression");
-    return code ? error_set(ret_error, client_error_class(code), "cannot subscribe: %s", rd_kafka_err2str(code)) : 0;
+        return error_set(ret_error, ERROR_CONFIG, "the Kafka client refuses the topics: a name is empty or a pattern is no "
+                         "regular expression");
+    return client_code(code, "cannot subscribe", ret_error);
 }
 
 /* All queues wake the same descriptor: records and rebalances, the client's own errors, replies about topic ids. */

@@ -29,8 +29,8 @@ enum rebalance_kind { REBALANCE_NONE, REBALANCE_ASSIGN, REBALANCE_REVOKE, REBALA
 
 /*
  * What the group asks for and the task has not answered yet. Valid until answer(). An assignment may be empty (cooperative
- * groups take several steps) and wants its answer all the same: until then no partition delivers anything, retained ones included.
- * Topic names are the same pointers as in records.
+ * groups take several steps) and wants its answer all the same: until then no partition delivers anything, retained ones
+ * included. Topic names are the same pointers as in records.
  */
 struct rebalance {
     enum rebalance_kind kind;

@@ -1,8 +1,8 @@
 /*
  * embedded - librdkafka's mock cluster, started by a producer that also seeds it.
  *
- * Called by `readside run` with the embedded broker, in the supervisor's process, and by tests; from one thread. The broker itself
- * runs in threads of librdkafka. Never used with a real cluster.
+ * Called by `readside run` with the embedded broker, in the supervisor's process, and by tests; from one thread. The broker
+ * itself runs in threads of librdkafka. Never used with a real cluster.
  */
 #include "kafka/embedded.h"
 
@@ -64,8 +64,8 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
     bytes = &size->bytes[message->partition];
     *bytes += (int64_t)(message->len + message->key_len + RECORD_OVERHEAD);
     if (*bytes > KEPT_BYTES)
-        error_set(&embedded->trouble, ERROR_CONFIG, "the embedded broker keeps %d MB a partition, and %s[%d] got more; use a real "
-                  "Kafka or more partitions", KEPT_BYTES / 1000000, topic, message->partition);
+        error_set(&embedded->trouble, ERROR_CONFIG, "the embedded broker keeps %d MB a partition, and %s[%d] got more; use a "
+                  "real Kafka or more partitions", KEPT_BYTES / 1000000, topic, message->partition);
 }
 
 static int configure(struct embedded *embedded, rd_kafka_conf_t *conf, struct error *ret_error)

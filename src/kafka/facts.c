@@ -139,8 +139,8 @@ static int read_topic(struct member *member, const rd_kafka_TopicDescription_t *
         return error_set(ret_error, ERROR_CONFIG, "there is no topic %s at %s; create it or correct `topics'", facts->topic,
                          member->bootstrap_servers);
     if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
-        return error_set(ret_error, ERROR_CONFIG, "no access to topic %s: %s; grant this user Read and Describe on it", facts->topic,
-                         rd_kafka_error_string(error));
+        return error_set(ret_error, ERROR_CONFIG, "no access to topic %s: %s; grant this user Read and Describe on it",
+                         facts->topic, rd_kafka_error_string(error));
     if (code)
         return error_set(ret_error, client_error_class(code), "topic %s: %s", facts->topic, rd_kafka_error_string(error));
     rd_kafka_TopicDescription_partitions(topic, &n_partitions);
@@ -205,7 +205,8 @@ out:
 /* ---- Partitions: offsets ---- */
 
 /* Asks for one offset of each partition in the list (its offset member holds the specification) and puts the answers there. */
-static int list_offsets(struct member *member, rd_kafka_topic_partition_list_t *list, int64_t deadline_ms, struct error *ret_error)
+static int list_offsets(struct member *member, rd_kafka_topic_partition_list_t *list, int64_t deadline_ms,
+                        struct error *ret_error)
 {
     rd_kafka_queue_t *queue = rd_kafka_queue_new(member->rk);
     rd_kafka_AdminOptions_t *options = member_admin_options(member, RD_KAFKA_ADMIN_OP_LISTOFFSETS, remaining_ms(deadline_ms));
@@ -256,7 +257,8 @@ static int read_bounds(struct member *member, struct partition_facts *facts, siz
         int64_t offset = rd_kafka_topic_partition_list_find(list, facts[i].topic, facts[i].partition)->offset;
 
         if (offset < 0)
-            result = error_set(ret_error, ERROR_TRANSIENT, "no offsets of %s[%d] from the broker", facts[i].topic, facts[i].partition);
+            result = error_set(ret_error, ERROR_TRANSIENT, "no offsets of %s[%d] from the broker", facts[i].topic,
+                               facts[i].partition);
         else if (is_high)
             facts[i].high = offset;
         else

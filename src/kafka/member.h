@@ -1,5 +1,6 @@
 /*
- * member - the state behind a struct consumer, shared by consumer.c, take.c, rebalance.c, identity.c and facts.c. Internal to kafka/.
+ * member - the state behind a struct consumer, shared by consumer.c, take.c, rebalance.c, identity.c and facts.c. Internal to
+ * kafka/.
  *
  * One thread, the task's, touches it: librdkafka calls back only from inside calls of that thread.
  */

@@ -128,22 +128,18 @@ static int answer_assignment(struct member *member, struct error *ret_error)
     }
     rd_kafka_topic_partition_list_destroy(nothing);
     result = client_error(error, "cannot accept the group's assignment", ret_error);
-    if (code)
-        result = error_set(ret_error, client_error_class(code), "cannot accept the group's assignment: %s", rd_kafka_err2str(code));
-    return result;
+    return result != 0 ? result : client_code(code, "cannot accept the group's assignment", ret_error);
 }
 
 /* Only what was started is in librdkafka's assignment; it refuses to remove anything else. */
 static int answer_revocation(struct member *member, struct error *ret_error)
 {
     rd_kafka_topic_partition_list_t *list;
-    rd_kafka_resp_err_t code;
     int result;
 
     if (member->is_eager) {
         member->n_started = 0;
-        code = rd_kafka_assign(member->rk, NULL);
-        return code ? error_set(ret_error, client_error_class(code), "cannot give partitions back: %s", rd_kafka_err2str(code)) : 0;
+        return client_code(rd_kafka_assign(member->rk, NULL), "cannot give partitions back", ret_error);
     }
     list = rd_kafka_topic_partition_list_new((int)member->n_pending);
     for (size_t i = 0; i < member->n_pending; i++) {
@@ -210,7 +206,8 @@ int member_start(void *self, const struct partition_offset *partitions, size_t n
     if (list->cnt == 0)
         goto out;
     if (member->is_eager && member->n_started > 0) {
-        result = error_set(ret_error, ERROR_BUG, "an eager assignment is started once, but %zu partitions flow", member->n_started);
+        result = error_set(ret_error, ERROR_BUG, "an eager assignment is started once, but %zu partitions flow",
+                           member->n_started);
         goto out;
     }
     result = add_started(member, list, ret_error);
@@ -221,8 +218,8 @@ int member_start(void *self, const struct partition_offset *partitions, size_t n
     else
         error = rd_kafka_incremental_assign(member->rk, list);
     result = client_error(error, "cannot start partitions", ret_error);
-    if (code)
-        result = error_set(ret_error, client_error_class(code), "cannot start partitions: %s", rd_kafka_err2str(code));
+    if (result == 0)
+        result = client_code(code, "cannot start partitions", ret_error);
 out:
     if (result != 0)
         member->n_started = n_before;
@@ -291,5 +288,5 @@ int member_rejoin(void *self, struct error *ret_error)
     /* The revocation that this causes comes through take(); the new subscription waits for its answer. */
     if (!code)
         code = rd_kafka_subscribe(member->rk, member->subscription);
-    return code ? error_set(ret_error, client_error_class(code), "cannot leave and join the group: %s", rd_kafka_err2str(code)) : 0;
+    return client_code(code, "cannot leave and join the group", ret_error);
 }

@@ -59,7 +59,7 @@ static size_t value_length(const char *at, const char *end)
         if (*p == '}' || *p == ']')
             depth--;
         p += skip;
-        if (depth == 0 && p[-1] != ',' && (p[-1] == '}' || p[-1] == ']' || p[-1] == '"'))
+        if (depth == 0 && (p[-1] == '}' || p[-1] == ']' || p[-1] == '"'))
             break;
     }
     return depth == 0 ? (size_t)(p - at) : 0;
@@ -104,12 +104,13 @@ static bool read_hex(const char *at, const char *end, uint32_t *ret_value)
     if (end - at < 4)
         return false;
     for (int i = 0; i < 4; i++) {
-        char c = at[i];
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        static const char digits[] = "0123456789abcdef";
+        char c = at[i] >= 'A' && at[i] <= 'F' ? (char)(at[i] - 'A' + 'a') : at[i];
+        const char *digit = c ? strchr(digits, c) : NULL;
 
-        if (digit < 0)
+        if (!digit)
             return false;
-        value = value << 4 | (uint32_t)digit;
+        value = value << 4 | (uint32_t)(digit - digits);
     }
     *ret_value = value;
     return true;

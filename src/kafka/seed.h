@@ -2,7 +2,7 @@
  * seed - one line of a JSON-lines file as a Kafka record: its key and its value.
  *
  *     {"type":"Deposited","account":"alice","amount":"100.00"}          the key is the value of a field, the value the line
- *     {"$key":"alice","$value":{"type":"Deposited","amount":"1.00"}}    both stated; a text value is taken as it reads, null is null
+ *     {"$key":"alice","$value":{"type":"Deposited","amount":"1.00"}}    both stated; a text is taken as it reads, null is null
  *
  * Lenient: a line that is no JSON object is a value without key, so that bad events can be seeded too. Pure.
  */

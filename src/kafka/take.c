@@ -1,9 +1,9 @@
 /*
  * take - turns what librdkafka hands over into records, marks and errors.
  *
- * take() never waits inside librdkafka, whose batch call would wait for a full batch: it sleeps in poll(2) on the member's eventfd,
- * which librdkafka writes when its queue fills, and then takes what is there. Records point into librdkafka's messages, which live
- * until the next take().
+ * take() never waits inside librdkafka, whose batch call would wait for a full batch: it sleeps in poll(2) on the member's
+ * eventfd, which librdkafka writes when its queue fills, and then takes what is there. Records point into librdkafka's messages,
+ * which live until the next take().
  *
  * Called by the task's thread through struct consumer_operations. Never logs, never judges offsets: order, gaps and rewinds are
  * task/progress's.
@@ -71,7 +71,8 @@ void member_note_fatal(struct member *member)
     bool is_fenced = client_error_class(code) == ERROR_FENCED;
 
     if (is_fenced)
-        snprintf(full, sizeof(full), "another consumer uses the same group.instance.id: %s; give each worker a name of its own", text);
+        snprintf(full, sizeof(full), "another consumer uses the same group.instance.id: %s; give each worker a name of its own",
+                 text);
     else
         snprintf(full, sizeof(full), "the Kafka client cannot go on: %s (%s)", text, rd_kafka_err2name(code));
     note_trouble(member, is_fenced ? ERROR_FENCED : ERROR_BUG, full);

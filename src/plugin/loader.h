@@ -7,6 +7,7 @@
 #ifndef PLUGIN_LOADER_H
 #define PLUGIN_LOADER_H
 
+#include "base/arena.h"
 #include "base/error.h"
 #include "fold/table.h"
 #include "readside/plugin.h"
@@ -19,13 +20,14 @@ struct projection {
     const char *name;
     const char *summary;
     uint32_t revision;
-    struct table *tables; /* is_omitted is set by plugin_open_instance() */
+    struct table *tables; /* is_omitted is set by plugin_host_new() */
     uint32_t n_tables;
     const struct rs_option *options; /* by element size of this host */
     uint32_t n_options;
     const struct rs_handler *handlers;
     uint32_t n_handlers;
-    bool has_partitioned_table;
+    bool has_partitioned_table; /* omitted ones do not count */
+    struct arena *arena;        /* holds all of the above */
     int32_t (*open)(struct rs_setup *setup, struct rs_instance **ret_self);
     void (*close)(struct rs_instance *self);
 };
@@ -37,5 +39,8 @@ struct projection {
  */
 int plugin_load(const char *name_or_path, const char *search_path, struct projection **ret_projection,
                 struct error *ret_error) MUST_CHECK;
+
+/* Frees the copy; the shared object stays loaded. */
+struct projection *projection_free(struct projection *projection);
 
 #endif

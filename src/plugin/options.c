@@ -1,203 +1,175 @@
 /*
- * options - see options.h.
+ * options - see options.h. Called while a plugin is loaded and opened; reads files and the environment for secrets only.
  */
 #include "plugin/options.h"
 
 #include "base/text.h"
-#include "plugin/check.h"
+#include "config/secrets.h"
 
-#include <stdlib.h>
+#include <inttypes.h>
 #include <string.h>
 
-enum { ARENA_BLOCK = 4096 };
+enum { NEAR = 3 }; /* letters to change in a misspelt name */
 
-struct rs_setup {
-    const struct rs_host *host;
-    struct options *options;
-};
-
-struct options {
-    struct rs_setup setup;
-    struct projection *projection;
-    struct rs_value *values; /* one an option */
-    struct arena *arena;     /* of the instance */
-    struct error *error;     /* while open() runs */
-    int result;
-};
-
-static const struct rs_option *find_option(const struct projection *projection, const char *name, uint32_t *ret_number)
+static int wrong(struct error *ret_error, const struct rs_option *option, const char *text, const char *right)
 {
-    for (uint32_t i = 0; i < projection->n_options; i++)
-        if (strcmp(projection->options[i].name, name) == 0) {
-            *ret_number = i;
-            return &projection->options[i];
-        }
-    return NULL;
+    if ((option->flags & RS_SECRET) != 0)
+        return error_set(ret_error, ERROR_CONFIG, "the secret is not %s", right);
+    return error_set(ret_error, ERROR_CONFIG, "\"%.200s\" is not %s", text, right);
+}
+
+static bool is_choice(const char *choices, const char *text)
+{
+    size_t text_size = strlen(text);
+
+    for (;;) {
+        size_t size = strcspn(choices, "|");
+
+        if (size == text_size && memcmp(choices, text, size) == 0)
+            return true;
+        if (choices[size] == '\0')
+            return false;
+        choices += size + 1;
+    }
+}
+
+static int read_text(const struct rs_option *option, const char *text, struct rs_value *ret_value, struct error *ret_error)
+{
+    if (!text_is_utf8(text, strlen(text), NULL))
+        return error_set(ret_error, ERROR_CONFIG, "the text is not valid UTF-8");
+    if (option->type == RS_OPTION_CHOICE && !is_choice(option->choices, text))
+        return error_set(ret_error, ERROR_CONFIG, "\"%.200s\" is none of %.500s", (option->flags & RS_SECRET) != 0 ? "***" : text,
+                         option->choices);
+    *ret_value = (struct rs_value){.type = RS_TEXT, .as.text = rs_string(text)};
+    return 0;
+}
+
+static int read_number(const struct rs_option *option, const char *text, struct rs_value *ret_value, struct error *ret_error)
+{
+    int64_t number;
+
+    if (option->type == RS_OPTION_INT && !text_read_int(text, strlen(text), &number))
+        return wrong(ret_error, option, text, "an integer");
+    if (option->type == RS_OPTION_DURATION && !text_read_duration(text, &number))
+        return wrong(ret_error, option, text, "a duration such as \"5s\" or \"250ms\"");
+    if (option->type == RS_OPTION_SIZE && !text_read_size(text, &number))
+        return wrong(ret_error, option, text, "a size such as \"16MiB\"");
+    if ((option->min != 0 || option->max != 0) && (number < option->min || number > option->max))
+        return error_set(ret_error, ERROR_CONFIG, "\"%.200s\" is not within %" PRId64 " and %" PRId64 "%s", text, option->min,
+                         option->max,
+                         option->type == RS_OPTION_DURATION ? " microseconds"
+                         : option->type == RS_OPTION_SIZE   ? " bytes"
+                                                            : "");
+    *ret_value = (struct rs_value){.type = RS_INT, .as.integer = number};
+    return 0;
+}
+
+int option_read(const struct rs_option *option, const char *text, struct rs_value *ret_value, struct error *ret_error)
+{
+    double real;
+
+    switch (option->type) {
+    case RS_OPTION_BOOL:
+        if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
+            return wrong(ret_error, option, text, "true or false");
+        *ret_value = (struct rs_value){.type = RS_BOOL, .boolean = text[0] == 't'};
+        return 0;
+    case RS_OPTION_REAL:
+        if (!text_read_real(text, strlen(text), &real))
+            return wrong(ret_error, option, text, "a number");
+        *ret_value = (struct rs_value){.type = RS_REAL, .as.real = real};
+        return 0;
+    case RS_OPTION_TEXT:
+    case RS_OPTION_CHOICE:
+        return read_text(option, text, ret_value, ret_error);
+    default:
+        return read_number(option, text, ret_value, ret_error);
+    }
 }
 
 /* ---- Settings ---- */
 
-static int unknown_option(const struct projection *projection, const struct plugin_setting *setting, const char *place,
-                          struct error *ret_error)
+static const struct rs_option *find(const struct projection *projection, const char *name)
+{
+    for (uint32_t i = 0; i < projection->n_options; i++)
+        if (strcmp(projection->options[i].name, name) == 0)
+            return &projection->options[i];
+    return NULL;
+}
+
+static const char *place_of(const struct plugin_setting *setting)
+{
+    return setting->place == NULL ? "options" : setting->place;
+}
+
+static int unknown(const struct projection *projection, const struct plugin_setting *setting, struct error *ret_error)
 {
     const char *nearest = NULL;
-    unsigned best = 4;
+    unsigned least = NEAR + 1;
 
     for (uint32_t i = 0; i < projection->n_options; i++) {
-        unsigned distance = text_distance(projection->options[i].name, setting->name);
+        unsigned distance = text_distance(setting->name, projection->options[i].name);
 
-        if (distance < best) {
-            best = distance;
+        if (distance < least) {
+            least = distance;
             nearest = projection->options[i].name;
         }
     }
     if (nearest != NULL)
-        return error_set(ret_error, ERROR_CONFIG, "%s: plugin %s has no option `%s'; did you mean `%s'?", place, projection->name,
-                         setting->name, nearest);
-    return error_set(ret_error, ERROR_CONFIG, "%s: plugin %s has no option `%s' (`readside plugins' lists them)", place,
-                     projection->name, setting->name);
+        return error_set(ret_error, ERROR_CONFIG, "%s: plugin %s has no option `%s'; did you mean `%s'?", place_of(setting),
+                         projection->name, setting->name, nearest);
+    return error_set(ret_error, ERROR_CONFIG, "%s: plugin %s has no option `%s'%s", place_of(setting), projection->name,
+                     setting->name, projection->n_options == 0 ? ": it has none at all" : "");
 }
 
-static int take_setting(struct options *options, const struct plugin_setting *setting, struct error *ret_error)
+/* "file:line" without the line: where a secret's relative path counts from. */
+static const char *file_of(struct arena *arena, const char *place)
 {
-    const char *place = setting->place == NULL ? "options" : setting->place;
-    const struct rs_option *option;
-    uint32_t number;
-    char reason[160], *copy;
+    const char *colon = place == NULL ? NULL : strrchr(place, ':');
 
-    option = find_option(options->projection, setting->name, &number);
-    if (option == NULL)
-        return unknown_option(options->projection, setting, place, ret_error);
-    copy = arena_copy(options->arena, setting->value, strlen(setting->value));
-    if (copy == NULL)
-        return error_set(ret_error, ERROR_BUG, "out of memory");
-    if (!check_option_value(option, copy, &options->values[number], reason, sizeof reason))
-        return error_set(ret_error, ERROR_CONFIG, "%s: option %s of plugin %s: \"%s\" %s", place, option->name,
-                         options->projection->name, (option->flags & RS_SECRET) != 0 ? "(secret)" : setting->value, reason);
-    return 0;
+    return colon == NULL ? NULL : arena_copy(arena, place, (size_t)(colon - place));
 }
 
-static int take_fallbacks(struct options *options, struct error *ret_error)
+static int read_setting(const struct rs_option *option, const struct plugin_setting *setting, struct arena *arena,
+                        struct rs_value *ret_value, struct error *ret_error)
 {
-    const struct projection *projection = options->projection;
-    char reason[160];
-
-    for (uint32_t i = 0; i < projection->n_options; i++) {
-        const struct rs_option *option = &projection->options[i];
-
-        if (options->values[i].type != 0)
-            continue;
-        if (option->fallback == NULL)
-            return error_set(ret_error, ERROR_CONFIG, "plugin %s needs the option %s (%s)", projection->name, option->name,
-                             option->summary == NULL ? "no description" : option->summary);
-        if (!check_option_value(option, option->fallback, &options->values[i], reason, sizeof reason))
-            return error_set(ret_error, ERROR_BUG, "option %s: its fallback %s", option->name, reason);
-    }
-    return 0;
-}
-
-/* ---- What open() may call ---- */
-
-static void complain(struct options *options, const char *what, const char *name)
-{
-    if (options->result == 0)
-        options->result = error_set(options->error, ERROR_CONFIG, "plugin %s: its open() %s %s", options->projection->name, what, name);
-}
-
-bool options_get(struct rs_setup *setup, const char *name, struct rs_value *ret_value)
-{
-    struct options *options = setup->options;
-    uint32_t number;
-
-    if (find_option(options->projection, name, &number) == NULL) {
-        complain(options, "asks for an option that the plugin does not declare:", name);
-        return false;
-    }
-    if (options->values[number].type != ret_value->type) {
-        complain(options, "asks by the wrong function for the option", name);
-        return false;
-    }
-    *ret_value = options->values[number];
-    return true;
-}
-
-void *options_alloc(struct rs_setup *setup, size_t size_bytes)
-{
-    return arena_zalloc(setup->options->arena, size_bytes);
-}
-
-void options_omit_table(struct rs_setup *setup, uint32_t table)
-{
-    struct options *options = setup->options;
-
-    if (table >= options->projection->n_tables)
-        complain(options, "omits a table", "that does not exist");
-    else
-        options->projection->tables[table].is_omitted = true;
-}
-
-int32_t options_refuse(struct rs_setup *setup, const char *text)
-{
-    struct options *options = setup->options;
-
-    if (options->result == 0)
-        options->result = error_set(options->error, ERROR_CONFIG, "plugin %s refuses its options: %s", options->projection->name,
-                                    text == NULL ? "(no reason given)" : text);
-    return -1;
-}
-
-/* ---- Life ---- */
-
-static int call_open(struct options *options, struct rs_instance **ret_instance, struct error *ret_error)
-{
-    struct rs_instance *instance = NULL;
-
-    if (options->projection->open == NULL)
-        return 0;
-    options->error = ret_error;
-    if (options->projection->open(&options->setup, &instance) != 0 && options->result == 0)
-        options->result = error_set(ret_error, ERROR_CONFIG, "plugin %s: its open() fails and gives no reason",
-                                    options->projection->name);
-    options->error = NULL;
-    if (options->result == 0)
-        *ret_instance = instance;
-    return options->result;
-}
-
-int options_open(struct projection *projection, const struct rs_host *host, const struct plugin_setting *settings,
-                 size_t n_settings, struct options **ret_options, struct rs_instance **ret_instance, struct error *ret_error)
-{
-    struct options *options = calloc(1, sizeof *options);
+    const char *text = setting->value;
     int result = 0;
 
-    if (options == NULL)
-        return error_set(ret_error, ERROR_BUG, "out of memory");
-    options->setup = (struct rs_setup){.host = host, .options = options};
-    options->projection = projection;
-    options->values = calloc((size_t)projection->n_options + 1, sizeof *options->values);
-    options->arena = arena_new(ARENA_BLOCK, 0);
-    if (options->values == NULL || options->arena == NULL)
-        result = error_set(ret_error, ERROR_BUG, "out of memory");
-    for (size_t i = 0; i < n_settings && result == 0; i++)
-        result = take_setting(options, &settings[i], ret_error);
-    if (result == 0)
-        result = take_fallbacks(options, ret_error);
-    if (result == 0)
-        result = call_open(options, ret_instance, ret_error);
-    if (result != 0) {
-        options_free(options);
-        return result;
+    if ((option->flags & RS_SECRET) != 0 && secret_is_reference(text)) {
+        result = secret_read(arena, setting->value, file_of(arena, setting->place), &text, ret_error);
+    } else {
+        text = arena_copy(arena, text, strlen(text));
+        if (text == NULL)
+            return error_set(ret_error, ERROR_BUG, "out of memory");
     }
-    *ret_options = options;
-    return 0;
+    if (result == 0)
+        result = option_read(option, text, ret_value, ret_error);
+    return result == 0 ? 0 : error_wrap(ret_error, "%s: option %s", place_of(setting), option->name);
 }
 
-struct options *options_free(struct options *options)
+int options_fill(const struct projection *projection, const struct plugin_setting *settings, size_t n_settings,
+                 struct arena *arena, struct rs_value *ret_values, struct error *ret_error)
 {
-    if (options == NULL)
-        return NULL;
-    free(options->values);
-    arena_free(options->arena);
-    free(options);
-    return NULL;
+    int result = 0;
+
+    memset(ret_values, 0, projection->n_options * sizeof ret_values[0]);
+    for (size_t i = 0; i < n_settings && result == 0; i++) {
+        const struct rs_option *option = find(projection, settings[i].name);
+
+        if (option == NULL)
+            return unknown(projection, &settings[i], ret_error);
+        result = read_setting(option, &settings[i], arena, &ret_values[option - projection->options], ret_error);
+    }
+    for (uint32_t i = 0; i < projection->n_options && result == 0; i++) {
+        const struct rs_option *option = &projection->options[i];
+
+        if (ret_values[i].type != 0)
+            continue;
+        if (option->fallback == NULL)
+            return error_set(ret_error, ERROR_CONFIG, "plugin %s needs the option %s (%s): set it in the pipeline's options",
+                             projection->name, option->name, option->summary == NULL ? "no summary" : option->summary);
+        result = option_read(option, option->fallback, &ret_values[i], ret_error);
+    }
+    return result;
 }

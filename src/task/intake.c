@@ -237,7 +237,8 @@ static int fold_record(struct sink *sink, const struct record *record, struct er
     } else if (record->kind == RECORD_END) {
         partition_end(partition, record);
     } else {
-        sink_halt(sink, partition, "range", true, record->error_text);
+        /* The client is silent about the partition from here on, so no rewind brings it back. */
+        sink_halt(sink, partition, "range", false, record->error_text);
     }
     sink->cursor++;
     return 0;

@@ -32,27 +32,41 @@ int parts_open_plugin(const struct config *config, const struct config_pipeline 
     return result;
 }
 
+void parts_store_settings(const struct config_pipeline *pipeline, struct store_settings *ret_settings)
+{
+    const struct config_store *store = pipeline->store;
+
+    *ret_settings = (struct store_settings){.kind = store->kind,
+                                            .uri = store->uri,
+                                            .password = store->password,
+                                            .allow_plaintext = store->allow_plaintext,
+                                            .allow_constraints = store->allow_constraints,
+                                            .is_pooled = store->is_pooled,
+                                            .connect_timeout_us = store->connect_timeout_us,
+                                            .lock_timeout_us = store->lock_timeout_us,
+                                            .statement_timeout_us = store->statement_timeout_us};
+}
+
+void parts_store_scope(const struct config *config, const struct config_pipeline *pipeline, const struct projection *projection,
+                       struct store_scope *ret_scope)
+{
+    *ret_scope = (struct store_scope){.pipeline = pipeline->name,
+                                      .version = (int32_t)pipeline->version,
+                                      .plugin = projection->name,
+                                      .revision = projection->revision,
+                                      .tables = projection->tables,
+                                      .n_tables = projection->n_tables,
+                                      .worker = config->worker.name};
+}
+
 int parts_open_store(const struct config *config, const struct config_pipeline *pipeline, const struct projection *projection,
                      struct store **ret_store, struct error *ret_error)
 {
-    const struct config_store *store = pipeline->store;
-    struct store_settings settings = {.kind = store->kind,
-                                      .uri = store->uri,
-                                      .password = store->password,
-                                      .allow_plaintext = store->allow_plaintext,
-                                      .allow_constraints = store->allow_constraints,
-                                      .is_pooled = store->is_pooled,
-                                      .connect_timeout_us = store->connect_timeout_us,
-                                      .lock_timeout_us = store->lock_timeout_us,
-                                      .statement_timeout_us = store->statement_timeout_us};
-    struct store_scope scope = {.pipeline = pipeline->name,
-                                .version = (int32_t)pipeline->version,
-                                .plugin = projection->name,
-                                .revision = projection->revision,
-                                .tables = projection->tables,
-                                .n_tables = projection->n_tables,
-                                .worker = config->worker.name};
+    struct store_settings settings;
+    struct store_scope scope;
 
+    parts_store_settings(pipeline, &settings);
+    parts_store_scope(config, pipeline, projection, &scope);
     if (random_uuid(scope.owner) != 0)
         return error_set(ret_error, ERROR_TRANSIENT, "the kernel gives no random numbers");
     return store_open(&settings, &scope, ret_store, ret_error);

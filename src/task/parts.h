@@ -18,6 +18,11 @@
 int parts_open_plugin(const struct config *config, const struct config_pipeline *pipeline, struct projection **ret_projection,
                       struct plugin_host **ret_host, struct error *ret_error) MUST_CHECK;
 
+/* What a driver has to know; owner stays zero. Everything they point to stays the config's and the projection's. */
+void parts_store_settings(const struct config_pipeline *pipeline, struct store_settings *ret_settings);
+void parts_store_scope(const struct config *config, const struct config_pipeline *pipeline, const struct projection *projection,
+                       struct store_scope *ret_scope);
+
 /* Fills the scope and opens the store; no connection yet. worker: the connection's name. */
 int parts_open_store(const struct config *config, const struct config_pipeline *pipeline, const struct projection *projection,
                      struct store **ret_store, struct error *ret_error) MUST_CHECK;

@@ -1,11 +1,18 @@
 """What most integration tests need: a topic, a store, a pipeline between them and any number of workers."""
 import contextlib
+import datetime
+import decimal
 import sqlite3
 
 from process import eventually
 from worker import Readside, write_config
 
 ACCOUNTS = "SELECT account, owner, balance, events, opened_at, updated_at FROM accounts"
+
+
+def moment(value):
+    """A time as SQLite keeps it: RFC 3339 text."""
+    return datetime.datetime.fromisoformat(value.replace("Z", "+00:00")) if isinstance(value, str) else value
 
 
 class PostgresStore:
@@ -87,7 +94,9 @@ class Scene:
         return {part: tuple(rest) for part, *rest in rows}
 
     def accounts(self):
-        return self.store.query(ACCOUNTS)
+        """Rows as the oracle's difference() takes them, from either store."""
+        return [(account, owner, decimal.Decimal(balance), events, moment(opened_at), moment(updated_at))
+                for account, owner, balance, events, opened_at, updated_at in self.store.query(ACCOUNTS)]
 
     def reaches_end(self, deadline=60):
         """Waits until every position is at the end of its partition."""

@@ -69,7 +69,7 @@ def children(pid):
 
 
 class Readside(Process):
-    """`readside run --config FILE`. The log is its standard error."""
+    """`readside run [OPTION...] CONFIG`. The log is its standard output and error."""
 
     def __init__(self, config, name="readside", environment=()):
         config = pathlib.Path(config)

@@ -5,7 +5,7 @@
  *     consumer_drill group BOOTSTRAP TOPIC ASSIGNOR MEMBERS SECONDS MAX_DELAY_MS [SEED]
  *                                                                members join, leave, answer late, seek and pause at random
  *     consumer_drill watch BOOTSTRAP TOPIC ASSIGNOR SECONDS [NAME=VALUE ...]
- *                                                                asks for facts, joins, starts at the low offsets, prints what it sees
+ *                                                                joins, starts at the low offsets, prints what it sees
  *     consumer_drill fill BOOTSTRAP TOPIC RECORDS SIZE           appends records
  *
  * In `group` a table in memory plays the store: next offset and owner of each partition. Each member claims, checks and moves
@@ -194,7 +194,9 @@ static int follow(struct consumer *consumer)
         return 0;
     printf("%s of %zu partitions\n", kinds[rebalance.kind], rebalance.n_partitions);
     for (size_t i = 0; i < n; i++)
-        facts[i] = (struct partition_facts){ .topic = rebalance.partitions[i].topic, .partition = rebalance.partitions[i].partition };
+        facts[i] = (struct partition_facts){
+            .topic = rebalance.partitions[i].topic, .partition = rebalance.partitions[i].partition
+        };
     if (rebalance.kind != REBALANCE_ASSIGN)
         return consumer->operations->answer(consumer->self, &error);
     if (consumer->operations->facts(consumer->self, facts, n, FACTS_TIMEOUT_MS, &cluster_id, &error) != 0) {
@@ -202,8 +204,8 @@ static int follow(struct consumer *consumer)
         return 1;
     }
     for (size_t i = 0; i < n; i++)
-        printf("  %s[%d] of %d, %" PRId64 " to %" PRId64 "\n", facts[i].topic, facts[i].partition, facts[i].n_partitions, facts[i].low,
-               facts[i].high);
+        printf("  %s[%d] of %d, %" PRId64 " to %" PRId64 "\n", facts[i].topic, facts[i].partition, facts[i].n_partitions,
+               facts[i].low, facts[i].high);
     return start_all(consumer, facts, (int)n);
 }
 

@@ -94,7 +94,7 @@ static struct consumer_settings settings_for(const char *const *topics, const ch
 {
     return (struct consumer_settings){
         .bootstrap_servers = rd_kafka_mock_cluster_bootstraps(cluster), .group_id = group, .client_id = "test", .topics = topics,
-        .n_topics = 1, .assignor = assignor, .session_timeout_ms = 1600, /* the mock waits a second less for members to join again */
+        .n_topics = 1, .assignor = assignor, .session_timeout_ms = 1600, /* the mock waits a second less for members to join */
         .properties = &often, .n_properties = 1, .fetch_queue_bytes = 1 << 20,
     };
 }
@@ -613,8 +613,8 @@ static void facts_tell_identity_and_bounds(void **state)
     assert_int_equal(seen.consumer.operations->facts(seen.consumer.self, &beyond, 1, DEADLINE_MS, &again, &error), ERROR_CONFIG);
     assert_non_null(strstr(error.text, "partition 7"));
 
-    assert_int_equal(seen.consumer.operations->offset_at(seen.consumer.self, "facts", 2, INT64_MAX / 2, DEADLINE_MS, &offset, &error),
-                     0);
+    assert_int_equal(
+        seen.consumer.operations->offset_at(seen.consumer.self, "facts", 2, INT64_MAX / 2, DEADLINE_MS, &offset, &error), 0);
     assert_int_equal(offset, 7);
     consumer_close(&seen.consumer, DEADLINE_MS);
 }

@@ -84,8 +84,9 @@ static void test_json(void **state)
     (void)state;
     log_setup(LOG_LEVEL_INFO, LOG_FORMAT_JSON);
     log_warn("two\nlines", "k\"", "\xf0\x9f\x98\x80\xf0\x9f", NULL);
-    assert_string_equal(take_after_time("{\"ts\":\""),
-                        "\",\"level\":\"warn\",\"msg\":\"two\\nlines\",\"k\\\"\":\"\xf0\x9f\x98\x80\xef\xbf\xbd\xef\xbf\xbd\"}\n");
+    assert_string_equal(
+        take_after_time("{\"ts\":\""),
+        "\",\"level\":\"warn\",\"msg\":\"two\\nlines\",\"k\\\"\":\"\xf0\x9f\x98\x80\xef\xbf\xbd\xef\xbf\xbd\"}\n");
 }
 
 static void test_level_holds_lines_back(void **state)

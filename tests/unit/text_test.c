@@ -302,7 +302,8 @@ static void test_base64(void **state)
         const char *text, *data;
     } vectors[] = {{"", ""}, {"Zg==", "f"}, {"Zm8=", "fo"}, {"Zm9v", "foo"}, {"Zm9vYg==", "foob"}, {"Zm9vYmE=", "fooba"},
                    {"Zm9vYmFy", "foobar"}, {"+/+/", "\xfb\xff\xbf"}};
-    static const char *const bad[] = {"Z", "Zg", "Zg=", "Zg==Zg==", "Z===", "====", "=g==", "Zh==", "Zm9=", "Zm9v\n", "Zm-v", "Zm9vZg==="};
+    static const char *const bad[] = {
+        "Z", "Zg", "Zg=", "Zg==Zg==", "Z===", "====", "=g==", "Zh==", "Zm9=", "Zm9v\n", "Zm-v", "Zm9vZg==="};
     uint8_t data[12];
     size_t size = 99;
 

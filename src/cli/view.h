@@ -1,0 +1,36 @@
+/*
+ * view - the positions of one pipeline as the store has them, beside where the topics end as the broker says.
+ */
+#ifndef CLI_VIEW_H
+#define CLI_VIEW_H
+
+#include "cli/context.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { VIEW_TIMEOUT_MS = 5000 };
+
+struct view_row {
+    const struct store_position *position; /* until the store's next operation */
+    bool has_facts;
+    struct partition_facts facts;
+};
+
+struct view {
+    struct view_row *rows;
+    size_t n;
+    const char *cluster_id; /* NULL: the broker was not asked or has not answered */
+    char trouble[ERROR_TEXT_SIZE]; /* why there are no facts; empty: there are */
+};
+
+/* An error class; the broker's silence is none, it is in trouble. The context has a store, and a probe where has_probe. */
+int view_read(struct context *context, bool has_probe, struct view *ret_view, struct error *ret_error) MUST_CHECK;
+void view_free(struct view *view);
+
+int64_t view_lag(const struct view_row *row); /* -1: not known */
+const char *view_state(const struct view_row *row); /* "halted", "running" (somebody owns it) or "free" */
+bool view_is_owned(const struct view_row *row);
+const struct view_row *view_find(const struct view *view, const char *topic, int32_t partition); /* NULL: none */
+
+#endif

@@ -1,0 +1,412 @@
+/*
+ * sqlite_positions - positions in an SQLite file: claim, resolve, release, first positions, moves, and what commands do to them.
+ *
+ * BEGIN IMMEDIATE lets one writer in at a time, so a claim never meets a transaction of the old owner: it waits for it. A killed
+ * process's lock ends with it.
+ */
+#include "store/sqlite.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char columns[] = "topic, part, next_offset, epoch, leader_epoch, state, coalesce(halt_kind, ''), "
+                              "coalesce(halt_reason, ''), cluster_id, topic_id, commit_seq, events, owner, "
+                              "coalesce(claimed_at, ''), updated_at";
+
+static const char *copy_column(struct sqlite *store, sqlite3_stmt *statement, int at)
+{
+    const char *text = (const char *)sqlite3_column_text(statement, at), *copy;
+
+    copy = text == NULL ? NULL : arena_copy(store->arena, text, strlen(text));
+    return copy == NULL ? "" : copy;
+}
+
+static void copy_id(sqlite3_stmt *statement, int at, uint8_t ret_id[16])
+{
+    memset(ret_id, 0, 16);
+    if (sqlite3_column_bytes(statement, at) == 16)
+        memcpy(ret_id, sqlite3_column_blob(statement, at), 16);
+}
+
+static void take_row(struct sqlite *store, sqlite3_stmt *statement, struct store_position *position)
+{
+    position->is_missing = false;
+    position->next_offset = sqlite3_column_int64(statement, 2);
+    position->epoch = sqlite3_column_int64(statement, 3);
+    position->leader_epoch = sqlite3_column_int(statement, 4);
+    position->is_halted = strcmp((const char *)sqlite3_column_text(statement, 5), "halted") == 0;
+    position->halt_kind = copy_column(store, statement, 6);
+    position->halt_reason = copy_column(store, statement, 7);
+    position->cluster_id = copy_column(store, statement, 8);
+    copy_id(statement, 9, position->topic_id);
+    position->commit_seq = sqlite3_column_int64(statement, 10);
+    position->events = sqlite3_column_int64(statement, 11);
+    copy_id(statement, 12, position->owner);
+    snprintf(position->claimed_at, sizeof position->claimed_at, "%s", (const char *)sqlite3_column_text(statement, 13));
+    snprintf(position->updated_at, sizeof position->updated_at, "%s", (const char *)sqlite3_column_text(statement, 14));
+}
+
+static void bind_place(sqlite3_stmt *statement, int at, const char *topic, int32_t partition)
+{
+    sqlite3_bind_text(statement, at, topic, -1, SQLITE_STATIC);
+    sqlite3_bind_int(statement, at + 1, partition);
+}
+
+/* ---- The version's entry ---- */
+
+static int check_projection(struct sqlite *store, struct error *ret_error)
+{
+    const struct store_scope *scope = &store->store.scope;
+    sqlite3_stmt *statement;
+    char now[32];
+    int result = sqlite_prepare(store,
+                                "INSERT INTO readside_projections (pipeline, version, plugin, revision, created_at) "
+                                "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+                                &statement, ret_error);
+
+    if (result != 0)
+        return result;
+    sqlite_now(now);
+    sqlite_bind_scope(store, statement);
+    sqlite3_bind_text(statement, 3, scope->plugin, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 4, scope->revision);
+    sqlite3_bind_text(statement, 5, now, -1, SQLITE_STATIC);
+    result = sqlite_run(store, statement, "readside_projections", ret_error);
+    if (result == 0)
+        result = sqlite_prepare(store, "SELECT plugin, revision FROM readside_projections WHERE pipeline = ?1 AND version = ?2",
+                                &statement, ret_error);
+    if (result != 0)
+        return result;
+    sqlite_bind_scope(store, statement);
+    if (sqlite3_step(statement) != SQLITE_ROW)
+        result = sqlite_error(store, "readside_projections", ret_error);
+    else if (strcmp((const char *)sqlite3_column_text(statement, 0), scope->plugin) != 0 ||
+             sqlite3_column_int64(statement, 1) != scope->revision)
+        result = error_set(ret_error, ERROR_CONFIG,
+                           "version %d of pipeline %s was filled by plugin %s revision %d, this is %s revision %u: other rows would "
+                           "come of the same events; raise the pipeline's `version' to rebuild beside it",
+                           (int)scope->version, scope->pipeline, (const char *)sqlite3_column_text(statement, 0),
+                           sqlite3_column_int(statement, 1), scope->plugin, scope->revision);
+    sqlite3_reset(statement);
+    return result;
+}
+
+/* ---- Claim, resolve, release ---- */
+
+static int take_one(struct sqlite *store, struct store_position *position, const char *sql, struct error *ret_error)
+{
+    sqlite3_stmt *statement;
+    char now[32];
+    int result = sqlite_prepare(store, sql, &statement, ret_error), code;
+
+    if (result != 0)
+        return result;
+    sqlite_now(now);
+    sqlite_bind_scope(store, statement);
+    bind_place(statement, 3, position->topic, position->partition);
+    sqlite3_bind_blob(statement, 5, store->store.scope.owner, 16, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 6, now, -1, SQLITE_STATIC);
+    position->is_missing = true;
+    position->halt_kind = position->halt_reason = position->cluster_id = "";
+    code = sqlite3_step(statement);
+    if (code == SQLITE_ROW)
+        take_row(store, statement, position);
+    else if (code != SQLITE_DONE)
+        result = sqlite_error(store, "claiming a position", ret_error);
+    while (code == SQLITE_ROW)
+        code = sqlite3_step(statement);
+    sqlite3_reset(statement);
+    return result;
+}
+
+int sqlite_take_positions(struct sqlite *store, struct error *ret_error)
+{
+    char sql[800];
+    int result = store->is_resolve ? 0 : check_projection(store, ret_error);
+
+    snprintf(sql, sizeof sql,
+             "UPDATE readside_positions SET owner = ?5, epoch = epoch + 1, %s updated_at = ?6 "
+             "WHERE pipeline = ?1 AND version = ?2 AND topic = ?3 AND part = ?4 %s RETURNING %s",
+             store->is_resolve ? "" : "claimed_at = ?6,", store->is_resolve ? "AND owner = ?5" : "", columns);
+    arena_reset(store->arena);
+    for (size_t i = 0; i < store->n_positions && result == 0; i++)
+        result = take_one(store, &store->positions[i], sql, ret_error);
+    return result;
+}
+
+int sqlite_release_positions(struct sqlite *store, struct error *ret_error)
+{
+    sqlite3_stmt *statement;
+    int result = sqlite_prepare(store,
+                                "UPDATE readside_positions SET owner = NULL WHERE pipeline = ?1 AND version = ?2 AND topic = ?3 "
+                                "AND part = ?4 AND owner = ?5",
+                                &statement, ret_error);
+
+    for (size_t i = 0; i < store->n_positions && result == 0; i++) {
+        sqlite_bind_scope(store, statement);
+        bind_place(statement, 3, store->positions[i].topic, store->positions[i].partition);
+        sqlite3_bind_blob(statement, 5, store->store.scope.owner, 16, SQLITE_STATIC);
+        result = sqlite_run(store, statement, "giving a position up", ret_error);
+    }
+    return result;
+}
+
+/* ---- First positions ---- */
+
+static int count(struct sqlite *store, const char *sql, int64_t *ret_n, struct error *ret_error)
+{
+    sqlite3_stmt *statement;
+    int result = sqlite_prepare(store, sql, &statement, ret_error);
+
+    if (result != 0)
+        return result;
+    sqlite_bind_scope(store, statement);
+    if (sqlite3_step(statement) == SQLITE_ROW)
+        *ret_n = sqlite3_column_int64(statement, 0);
+    else
+        result = sqlite_error(store, "counting", ret_error);
+    sqlite3_reset(statement);
+    return result;
+}
+
+static int check_empty(struct sqlite *store, struct error *ret_error)
+{
+    const struct store_scope *scope = &store->store.scope;
+    int64_t n = 0;
+    int result = count(store, "SELECT count(*) FROM readside_positions WHERE pipeline = ?1 AND version = ?2", &n, ret_error);
+
+    if (result != 0 || n > 0)
+        return result;
+    for (uint32_t i = 0; i < scope->n_tables && result == 0; i++) {
+        char name[STORE_NAME_SIZE], sql[200];
+
+        if (scope->tables[i].is_omitted)
+            continue;
+        store_table_name(scope, &scope->tables[i], name);
+        snprintf(sql, sizeof sql, "SELECT EXISTS (SELECT 1 FROM \"%s\")", name);
+        result = count(store, sql, &n, ret_error);
+        if (result == 0 && n > 0)
+            result = error_set(ret_error, ERROR_CONFIG,
+                               "version %d of pipeline %s has no positions yet, but table %s holds rows: their events would count "
+                               "twice; empty the tables (readside reset), or raise `version'",
+                               (int)scope->version, scope->pipeline, name);
+    }
+    return result;
+}
+
+/* The topics that have positions before the first insert: they are left alone, another task was first. */
+static int topic_has_positions(struct sqlite *store, const char *topic, bool *ret_has, struct error *ret_error)
+{
+    sqlite3_stmt *statement;
+    int result = sqlite_prepare(store, "SELECT 1 FROM readside_positions WHERE pipeline = ?1 AND version = ?2 AND topic = ?3 LIMIT 1",
+                                &statement, ret_error);
+
+    if (result != 0)
+        return result;
+    sqlite_bind_scope(store, statement);
+    sqlite3_bind_text(statement, 3, topic, -1, SQLITE_STATIC);
+    *ret_has = sqlite3_step(statement) == SQLITE_ROW;
+    sqlite3_reset(statement);
+    return 0;
+}
+
+static int insert_one(struct sqlite *store, const struct store_start *start, struct error *ret_error)
+{
+    sqlite3_stmt *statement;
+    char now[32];
+    int result = sqlite_prepare(store,
+                                "INSERT INTO readside_positions (pipeline, version, topic, part, cluster_id, topic_id, next_offset, "
+                                "updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+                                &statement, ret_error);
+
+    if (result != 0)
+        return result;
+    sqlite_now(now);
+    sqlite_bind_scope(store, statement);
+    bind_place(statement, 3, start->topic, start->partition);
+    sqlite3_bind_text(statement, 5, start->cluster_id, -1, SQLITE_STATIC);
+    sqlite3_bind_blob(statement, 6, start->topic_id, 16, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 7, start->next_offset);
+    sqlite3_bind_text(statement, 8, now, -1, SQLITE_STATIC);
+    return sqlite_run(store, statement, "inserting a position", ret_error);
+}
+
+int sqlite_insert_positions(struct sqlite *store, struct error *ret_error)
+{
+    int result = check_projection(store, ret_error);
+    const char *topic = "";
+    bool has = false;
+
+    if (result == 0 && store->is_first)
+        result = check_empty(store, ret_error);
+    for (size_t i = 0; i < store->n_starts && result == 0; i++) {
+        if (store->is_first && strcmp(topic, store->starts[i].topic) != 0) {
+            topic = store->starts[i].topic; /* the partitions of a topic come together */
+            result = topic_has_positions(store, topic, &has, ret_error);
+        }
+        if (result == 0 && !has)
+            result = insert_one(store, &store->starts[i], ret_error);
+    }
+    return result;
+}
+
+/* ---- Moves: the compare-and-set ---- */
+
+static int move_one(struct sqlite *store, sqlite3_stmt *statement, const struct store_move *move, const char *now,
+                    struct error *ret_error)
+{
+    int result;
+
+    sqlite_bind_scope(store, statement);
+    bind_place(statement, 3, move->topic, move->partition);
+    sqlite3_bind_blob(statement, 5, store->store.scope.owner, 16, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 6, move->epoch);
+    sqlite3_bind_int64(statement, 7, move->base);
+    sqlite3_bind_int64(statement, 8, move->next);
+    sqlite3_bind_int64(statement, 9, move->events);
+    sqlite3_bind_int(statement, 10, move->leader_epoch);
+    sqlite3_bind_text(statement, 11, move->halt_kind, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 12, move->halt_reason, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 13, now, -1, SQLITE_STATIC);
+    result = sqlite_run(store, statement, "moving a position", ret_error);
+    if (result == 0 && sqlite3_changes(store->connection) != 1)
+        result = error_set(ret_error, ERROR_FENCED, "the position of %s/%d is no longer this task's", move->topic, (int)move->partition);
+    return result;
+}
+
+int sqlite_move_positions(struct sqlite *store, struct error *ret_error)
+{
+    sqlite3_stmt *statement;
+    char now[32];
+    int result = sqlite_prepare(store,
+                                "UPDATE readside_positions SET next_offset = ?8, commit_seq = commit_seq + 1, events = events + ?9, "
+                                "leader_epoch = ?10, state = CASE WHEN ?11 IS NULL THEN 'running' ELSE 'halted' END, "
+                                "halt_kind = ?11, halt_reason = ?12, updated_at = ?13 WHERE pipeline = ?1 AND version = ?2 "
+                                "AND topic = ?3 AND part = ?4 AND owner = ?5 AND epoch = ?6 AND next_offset = ?7",
+                                &statement, ret_error);
+
+    sqlite_now(now);
+    for (size_t i = 0; i < store->write.n_moves && result == 0; i++)
+        result = move_one(store, statement, &store->write.moves[i], now, ret_error);
+    return result;
+}
+
+/* ---- Commands ---- */
+
+int sqlite_list_positions(struct store *base, const struct store_position **ret_positions, size_t *ret_n,
+                          struct error *ret_error)
+{
+    struct sqlite *store = sqlite_of(base);
+    sqlite3_stmt *statement;
+    size_t n = 0, capacity = 0;
+    char sql[600];
+    int result, code;
+
+    if (store->connection == NULL)
+        return error_set(ret_error, ERROR_TRANSIENT, "not connected to SQLite");
+    snprintf(sql, sizeof sql, "SELECT %s FROM readside_positions WHERE pipeline = ?1 AND version = ?2 ORDER BY topic, part", columns);
+    result = sqlite_prepare(store, sql, &statement, ret_error);
+    if (result != 0)
+        return result;
+    arena_reset(store->arena);
+    sqlite_bind_scope(store, statement);
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW && result == 0) {
+        if (n == capacity) {
+            struct store_position *grown = realloc(store->list, (capacity = capacity * 2 + 16) * sizeof *grown);
+
+            if (grown == NULL)
+                result = error_set(ret_error, ERROR_BUG, "out of memory");
+            else
+                store->list = grown;
+        }
+        if (result == 0) {
+            store->list[n] = (struct store_position){.topic = copy_column(store, statement, 0),
+                                                     .partition = sqlite3_column_int(statement, 1)};
+            take_row(store, statement, &store->list[n++]);
+        }
+    }
+    if (result == 0 && code != SQLITE_DONE)
+        result = sqlite_error(store, "listing positions", ret_error);
+    sqlite3_reset(statement);
+    *ret_positions = store->list;
+    *ret_n = n;
+    return result;
+}
+
+static int audit(struct sqlite *store, const struct store_operation *operation, struct error *ret_error)
+{
+    sqlite3_stmt *statement;
+    char now[32];
+    int result = sqlite_prepare(store,
+                                "INSERT INTO readside_audit (at, actor, action, pipeline, version, topic, part, old_offset, new_offset, "
+                                "reason) SELECT ?5, ?6, ?7, pipeline, version, topic, part, next_offset, coalesce(?8, next_offset), ?9 "
+                                "FROM readside_positions WHERE pipeline = ?1 AND version = ?2 AND topic = ?3 AND part = ?4",
+                                &statement, ret_error);
+
+    if (result != 0)
+        return result;
+    sqlite_now(now);
+    sqlite_bind_scope(store, statement);
+    bind_place(statement, 3, operation->topic, operation->partition);
+    sqlite3_bind_text(statement, 5, now, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 6, operation->actor, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 7, operation->kind == STORE_SET ? "set" : "resume", -1, SQLITE_STATIC);
+    if (operation->kind == STORE_SET)
+        sqlite3_bind_int64(statement, 8, operation->next_offset);
+    sqlite3_bind_text(statement, 9, operation->reason, -1, SQLITE_STATIC);
+    return sqlite_run(store, statement, "readside_audit", ret_error);
+}
+
+static int change_position(struct sqlite *store, const struct store_operation *operation, struct error *ret_error)
+{
+    bool is_set = operation->kind == STORE_SET;
+    sqlite3_stmt *statement;
+    char now[32];
+    int result = sqlite_prepare(store,
+                                is_set ? "UPDATE readside_positions SET owner = NULL, epoch = epoch + 1, state = 'running', "
+                                         "halt_kind = NULL, halt_reason = NULL, updated_at = ?5, next_offset = ?6, leader_epoch = -1, "
+                                         "cluster_id = ?7, topic_id = ?8 WHERE pipeline = ?1 AND version = ?2 AND topic = ?3 AND part = ?4"
+                                       : "UPDATE readside_positions SET owner = NULL, epoch = epoch + 1, state = 'running', "
+                                         "halt_kind = NULL, halt_reason = NULL, updated_at = ?5 WHERE pipeline = ?1 AND version = ?2 "
+                                         "AND topic = ?3 AND part = ?4 AND state = 'halted'",
+                                &statement, ret_error);
+
+    if (result != 0)
+        return result;
+    sqlite_now(now);
+    sqlite_bind_scope(store, statement);
+    bind_place(statement, 3, operation->topic, operation->partition);
+    sqlite3_bind_text(statement, 5, now, -1, SQLITE_STATIC);
+    if (is_set) {
+        sqlite3_bind_int64(statement, 6, operation->next_offset);
+        sqlite3_bind_text(statement, 7, operation->cluster_id, -1, SQLITE_STATIC);
+        sqlite3_bind_blob(statement, 8, operation->topic_id, 16, SQLITE_STATIC);
+    }
+    result = sqlite_run(store, statement, "changing a position", ret_error);
+    if (result == 0 && sqlite3_changes(store->connection) != 1)
+        result = error_set(ret_error, ERROR_CONFIG, "%s/%d %s", operation->topic, (int)operation->partition,
+                           is_set ? "has no position in this version" : "has no halted position in this version");
+    return result;
+}
+
+int sqlite_operate(struct store *base, const struct store_operation *operation, struct error *ret_error)
+{
+    struct sqlite *store = sqlite_of(base);
+    int result;
+
+    if (store->connection == NULL)
+        return error_set(ret_error, ERROR_TRANSIENT, "not connected to SQLite");
+    sqlite3_busy_timeout(store->connection, (int)(base->settings.lock_timeout_us / 1000));
+    result = sqlite_execute(store, "BEGIN IMMEDIATE", ret_error);
+    sqlite3_busy_timeout(store->connection, 0);
+    if (result != 0)
+        return result;
+    result = audit(store, operation, ret_error);
+    if (result == 0)
+        result = change_position(store, operation, ret_error);
+    if (result == 0)
+        return sqlite_execute(store, "COMMIT", ret_error);
+    (void)sqlite3_exec(store->connection, "ROLLBACK", NULL, NULL, NULL);
+    return result;
+}

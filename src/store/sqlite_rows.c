@@ -1,0 +1,244 @@
+/*
+ * sqlite_rows - rows and messages of a batch, one prepared statement a group, bound row by row: SQLite's bulk; and reads by key.
+ */
+#include "store/sqlite.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool is_in_group(const struct change_group *group, uint32_t column)
+{
+    return group->table->columns[column].is_key ||
+           (group->change == CHANGE_UPSERT && group->operations[column] != CELL_NONE);
+}
+
+static void print_assignment(struct buffer *sql, const struct table *table, uint32_t number, uint8_t operation)
+{
+    const struct column *column = &table->columns[number];
+    const char *name = column->name;
+
+    buffer_printf(sql, "\"%s\" = ", name);
+    if (operation == CELL_ADD && column->type == RS_INT)
+        buffer_printf(sql, "readside_add_int(t.\"%s\", excluded.\"%s\", '%s.%s')", name, name, table->name, name);
+    else if (operation == CELL_ADD)
+        buffer_printf(sql, "readside_add(t.\"%s\", excluded.\"%s\", %u, %u, '%s.%s')", name, name, column->precision, column->scale,
+                      table->name, name);
+    else if ((operation == CELL_MAX || operation == CELL_MIN) && column->type == RS_DECIMAL)
+        buffer_printf(sql, "readside_%s(t.\"%s\", excluded.\"%s\", %u)", operation == CELL_MAX ? "greatest" : "least", name, name,
+                      column->scale);
+    else if (operation == CELL_MAX || operation == CELL_MIN)
+        buffer_printf(sql, "coalesce(%s(t.\"%s\", excluded.\"%s\"), t.\"%s\", excluded.\"%s\")", operation == CELL_MAX ? "max" : "min",
+                      name, name, name, name);
+    else
+        buffer_printf(sql, "excluded.\"%s\"", name);
+}
+
+static void print_upsert(struct buffer *sql, const struct store_scope *scope, const struct change_group *group)
+{
+    const struct table *table = group->table;
+    char name[STORE_NAME_SIZE];
+    int n = 0;
+
+    store_table_name(scope, table, name);
+    buffer_printf(sql, "INSERT INTO \"%s\" AS t (", name);
+    for (uint32_t i = 0; i < table->n_columns; i++)
+        if (is_in_group(group, i))
+            buffer_printf(sql, "%s\"%s\"", n++ > 0 ? ", " : "", table->columns[i].name);
+    buffer_puts(sql, table->is_shared ? ") VALUES (" : ", readside_partition) VALUES (");
+    for (int i = 0; i < n + !table->is_shared; i++)
+        buffer_printf(sql, "%s?%d", i > 0 ? ", " : "", i + 1);
+    buffer_puts(sql, ") ON CONFLICT DO UPDATE SET ");
+    n = 0;
+    for (uint32_t i = 0; i < table->n_columns; i++) {
+        if (table->columns[i].is_key || !is_in_group(group, i))
+            continue;
+        if (n++ > 0)
+            buffer_puts(sql, ", ");
+        print_assignment(sql, table, i, group->operations[i]);
+    }
+    if (!table->is_shared)
+        buffer_printf(sql, ", readside_partition = readside_same(t.readside_partition, excluded.readside_partition, '%s', t.\"%s\")",
+                      table->name, table->columns[table->keys[0]].name);
+}
+
+static void print_delete(struct buffer *sql, const struct store_scope *scope, const struct change_group *group)
+{
+    const struct table *table = group->table;
+    char name[STORE_NAME_SIZE];
+
+    store_table_name(scope, table, name);
+    buffer_printf(sql, "DELETE FROM \"%s\" WHERE ", name);
+    for (uint32_t i = 0; i < table->n_keys; i++)
+        buffer_printf(sql, "%s\"%s\" = ?%u", i > 0 ? " AND " : "", table->columns[table->keys[i]].name, i + 1);
+    buffer_printf(sql, " AND readside_same(readside_partition, ?%u, '%s', \"%s\") IS NOT NULL", table->n_keys + 1, table->name,
+                  table->columns[table->keys[0]].name);
+}
+
+static void bind_row(sqlite3_stmt *statement, const struct change_group *group, const struct row *row)
+{
+    int at = 1;
+
+    if (group->change == CHANGE_DELETE) { /* keys in key order */
+        for (uint32_t i = 0; i < group->table->n_keys; i++) {
+            uint32_t column = group->table->keys[i];
+
+            sqlite_bind_cell(statement, at++, &group->table->columns[column], &row->cells[column]);
+        }
+    } else {
+        for (uint32_t i = 0; i < group->table->n_columns; i++)
+            if (is_in_group(group, i))
+                sqlite_bind_cell(statement, at++, &group->table->columns[i], &row->cells[i]);
+    }
+    if (!group->table->is_shared)
+        sqlite3_bind_int(statement, at, row->partition);
+}
+
+static int write_group(struct sqlite *store, const struct change_group *group, struct error *ret_error)
+{
+    struct buffer sql = BUFFER_INIT;
+    sqlite3_stmt *statement;
+    int result;
+
+    if (group->change == CHANGE_DELETE)
+        print_delete(&sql, &store->store.scope, group);
+    else
+        print_upsert(&sql, &store->store.scope, group);
+    result = buffer_failed(&sql) ? error_set(ret_error, ERROR_BUG, "out of memory for a statement")
+                                 : sqlite_prepare(store, sql.data, &statement, ret_error);
+    buffer_free(&sql);
+    for (size_t i = 0; i < group->n_rows && result == 0; i++) {
+        bind_row(statement, group, group->rows[i]);
+        result = sqlite_run(store, statement, group->table->name, ret_error);
+    }
+    return result;
+}
+
+/* ---- Messages ---- */
+
+static void bind_bytes(sqlite3_stmt *statement, int at, const struct rs_bytes *bytes)
+{
+    if (bytes->data == NULL)
+        sqlite3_bind_null(statement, at);
+    else
+        sqlite3_bind_blob64(statement, at, bytes->data, bytes->size, SQLITE_STATIC);
+}
+
+/* [["name", "base16"], ...], as on the other stores. */
+static void print_headers(struct buffer *json, const struct outbox_message *message)
+{
+    buffer_putc(json, '[');
+    for (uint32_t i = 0; i < message->n_headers; i++) {
+        const struct rs_header *header = &message->headers[i];
+
+        buffer_puts(json, i > 0 ? ",[\"" : "[\"");
+        for (const char *c = header->name; *c != '\0'; c++)
+            buffer_printf(json, *c == '"' || *c == '\\' ? "\\%c" : (unsigned char)*c < ' ' ? "\\u%04x" : "%c", *c);
+        buffer_puts(json, header->value.data == NULL ? "\",null]" : "\",\"");
+        for (size_t j = 0; header->value.data != NULL && j < header->value.size; j++)
+            buffer_printf(json, "%02x", ((const unsigned char *)header->value.data)[j]);
+        if (header->value.data != NULL)
+            buffer_puts(json, "\"]");
+    }
+    buffer_putc(json, ']');
+}
+
+static int write_message(struct sqlite *store, const struct outbox_message *message, struct error *ret_error)
+{
+    struct buffer headers = BUFFER_INIT;
+    sqlite3_stmt *statement;
+    char now[32];
+    int result = sqlite_prepare(store,
+                                "INSERT INTO readside_outbox (pipeline, version, topic, key, value, headers, source_topic, source_part, "
+                                "source_offset, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                                &statement, ret_error);
+
+    if (result != 0)
+        return result;
+    print_headers(&headers, message);
+    sqlite_now(now);
+    sqlite_bind_scope(store, statement);
+    sqlite3_bind_text(statement, 3, message->topic, -1, SQLITE_STATIC);
+    bind_bytes(statement, 4, &message->key);
+    bind_bytes(statement, 5, &message->value);
+    sqlite3_bind_text(statement, 6, headers.data, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 7, message->source_topic, -1, SQLITE_STATIC);
+    sqlite3_bind_int(statement, 8, message->source_partition);
+    sqlite3_bind_int64(statement, 9, message->source_offset);
+    sqlite3_bind_text(statement, 10, now, -1, SQLITE_STATIC);
+    result = buffer_failed(&headers) ? error_set(ret_error, ERROR_BUG, "out of memory")
+                                     : sqlite_run(store, statement, "readside_outbox", ret_error);
+    sqlite3_clear_bindings(statement);
+    buffer_free(&headers);
+    return result;
+}
+
+int sqlite_write_rows(struct sqlite *store, struct error *ret_error)
+{
+    const struct change_group *groups;
+    const struct outbox_message *messages;
+    size_t n_groups, n_messages;
+    int result = 0;
+
+    if (store->write.batch == NULL)
+        return 0;
+    groups = batch_groups(store->write.batch, &n_groups);
+    messages = batch_outbox(store->write.batch, &n_messages);
+    for (size_t i = 0; i < n_groups && result == 0; i++)
+        result = write_group(store, &groups[i], ret_error);
+    for (size_t i = 0; i < n_messages && result == 0; i++)
+        result = write_message(store, &messages[i], ret_error);
+    return result;
+}
+
+/* ---- Reading ---- */
+
+static int prepare_select(struct sqlite *store, const struct table *table, sqlite3_stmt **ret_statement, struct error *ret_error)
+{
+    struct buffer sql = BUFFER_INIT;
+    char name[STORE_NAME_SIZE];
+    int result;
+
+    store_table_name(&store->store.scope, table, name);
+    buffer_puts(&sql, "SELECT ");
+    for (uint32_t i = 0; i < table->n_columns; i++)
+        buffer_printf(&sql, "%s\"%s\"", i > 0 ? ", " : "", table->columns[i].name);
+    buffer_printf(&sql, " FROM \"%s\" WHERE ", name);
+    for (uint32_t i = 0; i < table->n_keys; i++)
+        buffer_printf(&sql, "%s\"%s\" = ?%u", i > 0 ? " AND " : "", table->columns[table->keys[i]].name, i + 1);
+    result = buffer_failed(&sql) ? error_set(ret_error, ERROR_BUG, "out of memory for a statement")
+                                 : sqlite_prepare(store, sql.data, ret_statement, ret_error);
+    buffer_free(&sql);
+    return result;
+}
+
+static int read_row(struct sqlite *store, size_t index, struct error *ret_error)
+{
+    const struct wanted_row *wanted = &store->read.rows[index];
+    const struct table *table = wanted->table;
+    struct cell cells[RS_MAX_COLUMNS];
+    sqlite3_stmt *statement;
+    int result = prepare_select(store, table, &statement, ret_error), code;
+
+    if (result != 0)
+        return result;
+    for (uint32_t i = 0; i < table->n_keys; i++)
+        sqlite_bind_cell(statement, (int)i + 1, &table->columns[table->keys[i]], &wanted->keys[i]);
+    code = sqlite3_step(statement);
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        result = sqlite_error(store, table->name, ret_error);
+    for (uint32_t i = 0; code == SQLITE_ROW && i < table->n_columns && result == 0; i++)
+        result = sqlite_read_cell(&table->columns[i], statement, (int)i, &cells[i], ret_error);
+    if (result == 0)
+        result = store->read.on_row(store->read.context, index, code == SQLITE_ROW ? cells : NULL, ret_error);
+    sqlite3_reset(statement);
+    return result;
+}
+
+int sqlite_read_rows(struct sqlite *store, struct error *ret_error)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < store->read.n_rows && result == 0; i++)
+        result = read_row(store, i, ret_error);
+    return result;
+}
