@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum scan_state { SCAN_CODE, SCAN_LINE_COMMENT, SCAN_BLOCK_COMMENT, SCAN_STRING };
@@ -97,44 +98,65 @@ static int begin_part(struct source *source, const char *file, unsigned file_lin
     return 0;
 }
 
-/* The bytes of a file, checked to be text. */
-static int slurp(const struct source *source, const char *file, struct buffer *ret_bytes, struct error *ret_error)
+/* The file itself may be a pipe (a shell's <(...)), an included one may not: nobody would notice that the worker waits for it. */
+static int open_file(const char *file, bool is_included, struct error *ret_error)
 {
-    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    unsigned bad_line;
-    ssize_t got = -1;
-    int result = 0;
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | (is_included ? O_NONBLOCK : 0));
+    struct stat status;
 
-    if (fd < 0) {
-        return error_set(ret_error, ERROR_CONFIG, "cannot read %s: %s", file, strerror(errno));
+    if (fd < 0 || fstat(fd, &status) < 0) {
+        error_set(ret_error, ERROR_CONFIG, "cannot read %s: %s", file, strerror(errno));
+    } else if (is_included && !S_ISREG(status.st_mode)) {
+        error_set(ret_error, ERROR_CONFIG, "cannot read %s: not a regular file", file);
+    } else {
+        return fd;
     }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return -1;
+}
+
+static int read_bytes(const struct source *source, const char *file, int fd, struct buffer *ret_bytes, struct error *ret_error)
+{
+    enum { STEP = 16384 };
+    ssize_t got;
+
     do {
         size_t before = ret_bytes->size;
-        char *room = buffer_extend(ret_bytes, 16384);
+        char *room = buffer_extend(ret_bytes, STEP);
 
         if (room == NULL) {
-            result = out_of_memory(source, ret_error);
-            goto out;
+            return out_of_memory(source, ret_error);
         }
-        got = read(fd, room, 16384);
+        got = read(fd, room, STEP);
         ret_bytes->size = before + (got > 0 ? (size_t)got : 0);
         ret_bytes->data[ret_bytes->size] = '\0';
         if (ret_bytes->size + source->text.size > SOURCE_MAX_BYTES) {
-            result = error_set(ret_error, ERROR_CONFIG, "%s is too large: a config has at most %d MiB, includes and all", file,
-                               SOURCE_MAX_BYTES >> 20);
-            goto out;
+            return error_set(ret_error, ERROR_CONFIG, "%s is too large: a config has at most %d MiB, includes and all", file,
+                             SOURCE_MAX_BYTES >> 20);
         }
     } while (got > 0 || (got < 0 && errno == EINTR));
-    if (got < 0) {
-        result = error_set(ret_error, ERROR_CONFIG, "cannot read %s: %s", file, strerror(errno));
-        goto out;
+    return got == 0 ? 0 : error_set(ret_error, ERROR_CONFIG, "cannot read %s: %s", file, strerror(errno));
+}
+
+/* The bytes of a file, checked to be text. */
+static int slurp(const struct source *source, const char *file, bool is_included, struct buffer *ret_bytes,
+                 struct error *ret_error)
+{
+    int fd = open_file(file, is_included, ret_error);
+    unsigned bad_line;
+    int result;
+
+    if (fd < 0) {
+        return ERROR_CONFIG;
     }
-    bad_line = find_bad_line(ret_bytes);
+    result = read_bytes(source, file, fd, ret_bytes, ret_error);
+    close(fd);
+    bad_line = result == 0 ? find_bad_line(ret_bytes) : 0;
     if (bad_line > 0) {
         result = error_set(ret_error, ERROR_CONFIG, "%s:%u: not valid UTF-8 text", file, bad_line);
     }
-out:
-    close(fd);
     return result;
 }
 
@@ -259,7 +281,7 @@ static int copy_file(struct source *source, const char *file, const struct scan 
     if (++source->n_files > SOURCE_MAX_FILES) {
         return error_set(ret_error, ERROR_CONFIG, "%s: more than %d files are included", source->path, SOURCE_MAX_FILES);
     }
-    result = slurp(source, file, &bytes, ret_error);
+    result = slurp(source, file, from != NULL, &bytes, ret_error);
     if (result < 0 && from != NULL) {
         error_wrap(ret_error, "%s:%u", from->file, from->line);
     }

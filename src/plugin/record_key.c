@@ -16,6 +16,7 @@ enum { PRINTED_MAX = 64 };
 /* The one text that stands for the value; numbers have many, of which a record key must be this one. */
 static size_t print(const struct column *column, const struct rs_value *value, char ret_text[PRINTED_MAX])
 {
+    struct rs_uuid uuid = value->as.uuid; /* copied, since gcc 12 mixes up the sizes of the union's members */
     int128 coefficient;
 
     switch (column->type) {
@@ -34,7 +35,7 @@ static size_t print(const struct column *column, const struct rs_value *value, c
         text_print_date(value->as.date.days, ret_text);
         return TEXT_DATE_SIZE - 1;
     default:
-        text_print_uuid(value->as.uuid.bytes, ret_text);
+        text_print_uuid(uuid.bytes, ret_text);
         return TEXT_UUID_SIZE - 1;
     }
 }

@@ -338,6 +338,12 @@ static int check_transport(const struct store_settings *settings, const char **r
     return ret_error == NULL ? 0 : ERROR_CONFIG;
 }
 
+/* "relation already exists, skipping" and the like: what matters comes as an error. */
+static void ignore_notice(void *context, const char *message)
+{
+    (void)context, (void)message;
+}
+
 static int begin_connection(struct postgres *pg, const char *sslmode)
 {
     const struct store_settings *settings = &pg->store.settings;
@@ -365,6 +371,7 @@ static int begin_connection(struct postgres *pg, const char *sslmode)
     if (pg->connection == NULL || PQstatus(pg->connection) == CONNECTION_BAD)
         return -1;
     PQsetErrorVerbosity(pg->connection, PQERRORS_VERBOSE); /* brings the SQLSTATE of a refused connection */
+    PQsetNoticeProcessor(pg->connection, ignore_notice, NULL);
     return 0;
 }
 

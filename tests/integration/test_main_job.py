@@ -87,6 +87,7 @@ def test_two_workers_of_two_tasks_share_the_partitions(scene, pg_store):
     def all_tasks_own_something():
         owners = pg_store.query("SELECT DISTINCT owner FROM readside_positions WHERE owner IS NOT NULL")
         return len(owners) == 4
+    eventually(lambda: len(made.positions()) == 8, 40)
     eventually(all_tasks_own_something, 40)
     more = list(oracle.random_events(2000, 50, seed=3))
     made.produce(more)

@@ -406,6 +406,8 @@ static void test_includes_that_fail(void **state)
     (void)state;
     expect_only("\n@include \"nowhere.conf\"\n", "test.conf:2: cannot read nowhere.conf: No such file or directory");
     expect("@include \"test.conf\"\n", "does a file include itself?");
+    assert_int_equal(mkfifo(path_of("pipe"), 0600), 0);
+    expect_only("@include \"pipe\"\n", "test.conf:1: cannot read pipe: not a regular file");
     write_file("open.conf", "worker = { name = \"x", 0600);
     expect_only("@include \"open.conf\"\n", "open.conf:1: the text (\") that begins here does not end");
     expect_only("kafka = {};\n/* open\n\n", "test.conf:2: the comment (/*) that begins here does not end");

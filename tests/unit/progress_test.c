@@ -1,15 +1,15 @@
 /*
  * progress and recovery, by example. The simulation shows that they hold together; this shows what each of them says.
  */
+#include "task/progress.h"
+#include "task/recovery.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
-
-#include "task/progress.h"
-#include "task/recovery.h"
 
 #include <string.h>
 
