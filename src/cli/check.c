@@ -113,7 +113,7 @@ static void check_topics(struct check *check)
     else if (n_partitions == 0)
         found_well(what, "patterns; what they match shows when the pipeline runs");
     else
-        found_well(what, "%zu, with %" PRId64 " partitions", pipeline->topics.n, n_partitions);
+        found_well(what, "all there; partitions: %" PRId64, n_partitions);
 }
 
 /* False: no need to ask it about topics. */
@@ -168,7 +168,7 @@ static int run_check(int argc, char **argv)
     exit_code = context_load(&check.context, arguments.words[0]);
     if (exit_code != EXIT_CODE_OK)
         return exit_code;
-    found_well("config", "%s: %zu pipelines, %zu stores", arguments.words[0], check.context.config->n_pipelines,
+    found_well("config", "%s: pipelines: %zu, stores: %zu", arguments.words[0], check.context.config->n_pipelines,
                check.context.config->n_stores);
     has_broker = check_broker(&check);
     for (size_t i = 0; i < check.context.config->n_pipelines; i++) {

@@ -182,6 +182,10 @@ int cli_main(int argc, char **argv)
     if (strcmp(argv[1], "--version") == 0)
         argv[1] = (char *)"version";
     command = cli_find(argv[1]);
+    if (command != NULL && command->parses_itself && argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0)) {
+        cli_print_help(command);
+        return EXIT_CODE_OK;
+    }
     if (command != NULL)
         return command->run(argc - 1, argv + 1);
     meant = nearest(argv[1], command_name, NULL);
@@ -192,11 +196,22 @@ int cli_main(int argc, char **argv)
     return EXIT_CODE_USAGE;
 }
 
+/* Its file parses the arguments itself, since --option may come again and again. */
+static const struct cli_option test_plugin_options[] = {
+    {.name = "key", .argument = "FIELD", .summary = "the field of a payload that is the record key"},
+    {.name = "option", .argument = "NAME=VALUE", .summary = "an option of the plugin; may be given again"},
+};
+
 const struct cli_command cli_command_test_plugin = {
     .name = "test-plugin",
-    .arguments = "PLUGIN EVENTS.jsonl [NAME=VALUE...]",
+    .arguments = "[--key FIELD] [--option NAME=VALUE]... PLUGIN.so EVENTS.jsonl",
     .summary = "Fold a file of events with a plugin, without any server, and print the tables",
-    .max_words = 1,
+    .details = "Each line of the file is a payload in JSON, or a whole record, as docs/plugins.md says. The exit code is 1 when plugin or file\n"
+               "are refused, and 2 when an event was poison.",
+    .options = test_plugin_options,
+    .n_options = 2,
+    .min_words = 2,
+    .max_words = 2,
     .parses_itself = true,
     .run = cli_test_plugin,
 };

@@ -29,7 +29,7 @@ struct cli_command {
     unsigned n_options;
     int min_words, max_words; /* positional arguments */
     bool is_hidden;
-    bool parses_itself;       /* its function does not call cli_parse() */
+    bool parses_itself;       /* its function does not call cli_parse(); the table is for help and manual */
     int (*run)(int argc, char **argv); /* argv[0]: the command's name. Returns the exit code */
 };
 

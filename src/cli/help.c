@@ -4,7 +4,6 @@
 #include "cli/cli.h"
 
 #include <stdio.h>
-#include <string.h>
 
 enum { NAME_WIDTH = 14, OPTION_WIDTH = 24 };
 
@@ -53,11 +52,6 @@ static int run_help(int argc, char **argv)
     if (command == NULL) {
         cli_complain("no command `%s'; `readside help' lists them", arguments.words[0]);
         return EXIT_CODE_USAGE;
-    }
-    if (command->parses_itself) {
-        char *words[] = {(char *)(unsigned long)command->name, (char *)"--help", NULL};
-
-        return command->run(2, words);
     }
     cli_print_help(command);
     return EXIT_CODE_OK;

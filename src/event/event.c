@@ -139,7 +139,8 @@ static int find_id(struct event_decoder *decoder, struct error *ret_error)
 
     if (!look(decoder, place, &text, &type))
         return 0;
-    if ((type != JSON_STRING && type != JSON_NUMBER) || !text_is_utf8(text.data, text.size, NULL))
+    if ((type != JSON_STRING && type != JSON_NUMBER) ||
+        (place->kind == PLACE_HEADER && !text_is_utf8(text.data, text.size, NULL)))
         return error_set(ret_error, ERROR_POISON, "the event's id: the %s %s is not text", place_name(place), place->name);
     decoder->facts.id = text;
     return 0;

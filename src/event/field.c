@@ -15,13 +15,13 @@ static const int64_t last_millisecond = INT64_C(253402300799999), first_millisec
 const char *field_type_name(uint32_t type)
 {
     static const char *const names[] = {
-        [RS_INT] = "integer within 64 bits", [RS_REAL] = "number", [RS_DECIMAL] = "decimal of at most 38 digits",
-        [RS_TEXT] = "string", [RS_BOOL] = "bool", [RS_BYTES] = "string in base64", [RS_JSON] = "JSON value",
-        [RS_TIMESTAMP] = "time in RFC 3339 with a zone and at most microseconds", [RS_DATE] = "date YYYY-MM-DD",
-        [RS_UUID] = "UUID",
+        [RS_INT] = "an integer within 64 bits", [RS_REAL] = "a number", [RS_DECIMAL] = "a decimal of at most 38 digits",
+        [RS_TEXT] = "a string", [RS_BOOL] = "true or false", [RS_BYTES] = "a string in base64", [RS_JSON] = "valid JSON",
+        [RS_TIMESTAMP] = "a time in RFC 3339 with a zone and at most microseconds", [RS_DATE] = "a date YYYY-MM-DD",
+        [RS_UUID] = "a UUID",
     };
 
-    return type < sizeof names / sizeof names[0] && names[type] != NULL ? names[type] : "value of a type that exists";
+    return type < sizeof names / sizeof names[0] && names[type] != NULL ? names[type] : "of a type that exists";
 }
 
 int field_shown(const char *data, size_t size)
@@ -38,7 +38,7 @@ static int refuse_text(const char *data, size_t size, const char *path, uint32_t
 {
     int shown = field_shown(data, size);
 
-    return error_set(ret_error, ERROR_POISON, "field %s: \"%.*s\"%s is not a %s", path[0] == '\0' ? "(the whole)" : path, shown,
+    return error_set(ret_error, ERROR_POISON, "field %s: \"%.*s\"%s is not %s", path[0] == '\0' ? "(the whole)" : path, shown,
                      data, (size_t)shown < size ? "..." : "", field_type_name(type));
 }
 
@@ -56,13 +56,13 @@ static int refuse(const struct json_value *value, const char *path, uint32_t typ
     }
     if (is == JSON_NUMBER) {
         text = json_text(value);
-        return error_set(ret_error, ERROR_POISON, "field %s: %.*s is not a %s", path, field_shown(text.data, text.size), text.data,
+        return error_set(ret_error, ERROR_POISON, "field %s: %.*s is not %s", path, field_shown(text.data, text.size), text.data,
                          field_type_name(type));
     }
     if (is == JSON_BOOL)
-        return error_set(ret_error, ERROR_POISON, "field %s: %s is not a %s", path, json_is_true(value) ? "true" : "false",
+        return error_set(ret_error, ERROR_POISON, "field %s: %s is not %s", path, json_is_true(value) ? "true" : "false",
                          field_type_name(type));
-    return error_set(ret_error, ERROR_POISON, "field %s: %s is not a %s", path, names[is], field_type_name(type));
+    return error_set(ret_error, ERROR_POISON, "field %s: %s is not %s", path, names[is], field_type_name(type));
 }
 
 /* Text from a string may be looser than a JSON number: "+1", "007". */

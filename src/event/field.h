@@ -20,7 +20,7 @@ int field_read(const struct json_value *value, const char *path, uint32_t type, 
 int field_read_text(const char *data, size_t size, const char *path, uint32_t type, struct arena *arena,
                     struct rs_value *ret_value, struct error *ret_error) MUST_CHECK;
 
-/* "integer", "decimal", ... for messages. */
+/* "an integer within 64 bits", "a string", ... for messages. */
 const char *field_type_name(uint32_t type);
 
 /* Milliseconds since 1970 as text, or RFC 3339. */

@@ -10,9 +10,13 @@
 #include <string.h>
 #include <yyjson.h>
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "prefixes of names are compared as little-endian numbers");
+
 enum {
     POOLED_MAX = 64 * 1024, /* documents up to here use memory that is kept; larger ones have their own, freed with them */
     FIRST_BUFFER = 1024,
+    PREFIX = 8,   /* bytes of a name compared at once */
+    PADDING = 16, /* behind the document: what yyjson needs, and room for a prefix */
 };
 
 /* The document's values: yyjson makes one allocation for them and lets it grow. */
@@ -111,12 +115,12 @@ static bool prepare(struct json *json, size_t size)
         yyjson_doc_free(json->large);
     json->large = NULL;
     json->array = NULL;
-    if (size <= POOLED_MAX && json->buffer_capacity > 2 * (POOLED_MAX + YYJSON_PADDING_SIZE)) {
+    if (size <= POOLED_MAX && json->buffer_capacity > 2 * (POOLED_MAX + PADDING)) {
         free(json->buffer);
         json->buffer = NULL;
         json->buffer_capacity = 0;
     }
-    if (size > SIZE_MAX / 32 || !grow(&json->buffer, &json->buffer_capacity, size + YYJSON_PADDING_SIZE))
+    if (size > SIZE_MAX / 32 || !grow(&json->buffer, &json->buffer_capacity, size + PADDING))
         return false;
     return size > POOLED_MAX ||
            grow(&json->pool.data, &json->pool.capacity, yyjson_read_max_memory_usage(size, YYJSON_READ_INSITU));
@@ -169,7 +173,7 @@ int json_read(struct json *json, const void *data, size_t size, uint32_t max_dep
         return error_set(ret_error, ERROR_BUG, "out of memory for a document of %zu bytes", size);
     if (size > 0)
         memcpy(json->buffer, data, size);
-    memset(json->buffer + size, 0, YYJSON_PADDING_SIZE);
+    memset(json->buffer + size, 0, PADDING);
     doc = yyjson_read_opts(json->buffer, size, YYJSON_READ_INSITU | YYJSON_READ_NUMBER_AS_RAW,
                            size <= POOLED_MAX ? &json->pool_allocator : NULL, &failure);
     if (doc == NULL)
@@ -218,19 +222,51 @@ size_t json_count(const struct json_value *value)
     return unsafe_yyjson_is_ctn(in(value)) ? unsafe_yyjson_get_len(in(value)) : 0;
 }
 
-const struct json_value *json_member(const struct json_value *object, const char *name, size_t name_size)
-{
-    yyjson_val *key, *found = NULL;
+/* A name to look for: its first bytes as one number, so that most names are told apart without a call. */
+struct name {
+    const char *data;
+    size_t size;
+    uint64_t prefix;
+};
 
-    if (!unsafe_yyjson_is_obj(in(object)))
-        return NULL;
-    key = unsafe_yyjson_get_first(in(object));
+static uint64_t prefix_mask(size_t size)
+{
+    return size >= PREFIX ? UINT64_MAX : (UINT64_C(1) << (8 * size)) - 1;
+}
+
+static inline bool is_name(yyjson_val *key, const struct name *name, uint64_t mask)
+{
+    const char *text = unsafe_yyjson_get_str(key);
+    uint64_t prefix;
+
+    if (unsafe_yyjson_get_len(key) != name->size)
+        return false;
+    memcpy(&prefix, text, PREFIX); /* at worst into the padding */
+    return (prefix & mask) == name->prefix &&
+           (name->size <= PREFIX || memcmp(text + PREFIX, name->data + PREFIX, name->size - PREFIX) == 0);
+}
+
+static const struct json_value *find_member(const struct json_value *object, const struct name *name)
+{
+    yyjson_val *key = unsafe_yyjson_get_first(in(object)), *found = NULL;
+    uint64_t mask = prefix_mask(name->size);
+
     for (size_t n = unsafe_yyjson_get_len(in(object)); n > 0; n--) {
-        if (unsafe_yyjson_get_len(key) == name_size && memcmp(unsafe_yyjson_get_str(key), name, name_size) == 0)
+        if (is_name(key, name, mask))
             found = key + 1;
         key = unsafe_yyjson_get_next(key + 1);
     }
     return out(found);
+}
+
+const struct json_value *json_member(const struct json_value *object, const char *text, size_t size)
+{
+    struct name name = {.data = text, .size = size};
+
+    if (!unsafe_yyjson_is_obj(in(object)))
+        return NULL;
+    memcpy(&name.prefix, text, size < PREFIX ? size : PREFIX);
+    return find_member(object, &name);
 }
 
 const struct json_value *json_member_at(const struct json_value *object, size_t index, struct rs_text *ret_name)
@@ -307,36 +343,47 @@ static bool read_index(const char *segment, size_t size, size_t *ret_index)
     return true;
 }
 
-static const struct json_value *step(struct json *json, const struct json_value *value, const char *segment, size_t size,
-                                     bool is_escaped)
+/* Reads a path up to its dot or end. False: a backslash protects something, so that the bytes are not the name. */
+static bool read_segment(const char *path, struct name *ret_segment)
+{
+    uint64_t prefix = 0;
+    size_t size = 0;
+    bool is_plain = true;
+
+    for (; path[size] != '\0' && path[size] != '.'; size++) {
+        if (path[size] == '\\') {
+            is_plain = false;
+            size += path[size + 1] != '\0';
+        }
+        if (size < PREFIX)
+            prefix |= (uint64_t)(unsigned char)path[size] << (8 * size);
+    }
+    *ret_segment = (struct name){.data = path, .size = size, .prefix = prefix};
+    return is_plain;
+}
+
+static const struct json_value *step(struct json *json, const struct json_value *value, const struct name *segment, bool is_plain)
 {
     size_t index;
 
     if (unsafe_yyjson_is_obj(in(value)))
-        return is_escaped ? find_escaped(value, segment, size) : json_member(value, segment, size);
-    return read_index(segment, size, &index) ? json_item(json, value, index) : NULL;
+        return is_plain ? find_member(value, segment) : find_escaped(value, segment->data, segment->size);
+    return read_index(segment->data, segment->size, &index) ? json_item(json, value, index) : NULL;
 }
 
 const struct json_value *json_find(struct json *json, const struct json_value *value, const char *path)
 {
-    size_t size = 0;
-    bool is_escaped = false;
+    struct name segment;
 
     if (value == NULL || path[0] == '\0')
         return value;
     for (;;) {
-        for (; path[size] != '\0' && path[size] != '.'; size++) {
-            if (path[size] == '\\') {
-                is_escaped = true;
-                size += path[size + 1] != '\0';
-            }
-        }
-        value = step(json, value, path, size, is_escaped);
-        if (value == NULL || path[size] == '\0')
+        bool is_plain = read_segment(path, &segment);
+
+        value = step(json, value, &segment, is_plain);
+        if (value == NULL || path[segment.size] == '\0')
             return value;
-        path += size + 1;
-        size = 0;
-        is_escaped = false;
+        path += segment.size + 1;
     }
 }
 

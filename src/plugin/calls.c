@@ -115,18 +115,28 @@ static struct rs_row *new_handle(struct plugin_host *host)
     return handle;
 }
 
+/* The fold judges values; who may touch which row is judged here. */
+static int check_key(const struct plugin_host *host, uint32_t number, const struct rs_value *keys, uint32_t n_keys,
+                     struct error *ret_error)
+{
+    const struct table *table = &host->projection->tables[number];
+    int result;
+
+    if (number >= host->projection->n_tables || table->is_omitted || n_keys != table->n_keys)
+        return 0; /* the fold says what is wrong */
+    result = record_key_check_types(table, keys, ret_error);
+    return result != 0 ? result : record_key_check(table, &event_record(host->event)->key, &keys[0], ret_error);
+}
+
 static struct rs_row *get_row(struct rs_batch *batch, uint32_t number, const struct rs_value *keys, uint32_t n_keys)
 {
     struct plugin_host *host = batch->owner;
-    const struct projection *projection = host->projection;
     struct rs_row *handle = host->stop != 0 ? NULL : new_handle(host);
-    const struct table *table = number < projection->n_tables ? &projection->tables[number] : NULL;
 
     if (handle == NULL)
         return &host->dead_row;
     handle->row = NULL;
-    if (table != NULL && !table->is_omitted && n_keys == table->n_keys)
-        host->stop = record_key_check(table, &event_record(host->event)->key, &keys[0], &host->error);
+    host->stop = check_key(host, number, keys, n_keys, &host->error);
     if (host->stop != 0 || !settle(host, batch_row(host->batch, number, keys, n_keys, &handle->row, &host->error)))
         return &host->dead_row;
     return handle;

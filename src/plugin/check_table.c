@@ -104,19 +104,20 @@ static int read_fallback(const struct place *place, struct rs_value *ret_value)
     const struct rs_column *column = place->column;
     struct arena *arena = place->check->projection->arena;
     const struct json_value *root;
-    struct error reason = {0};
     size_t size = strlen(column->fallback);
     int result;
 
     if (column->type == RS_JSON) {
         *ret_value = (struct rs_value){.type = RS_JSON};
-        result = json_read(place->check->json, column->fallback, size, JSON_MAX_DEPTH, &root, &reason);
+        result = json_read(place->check->json, column->fallback, size, JSON_MAX_DEPTH, &root, NULL);
         if (result == 0)
-            result = json_print(root, arena, &ret_value->as.json, &reason);
+            result = json_print(root, arena, &ret_value->as.json, NULL);
     } else {
-        result = field_read_text(column->fallback, size, "fallback", column->type, arena, ret_value, &reason);
+        result = field_read_text(column->fallback, size, "fallback", column->type, arena, ret_value, NULL);
     }
-    return result == 0 ? 0 : REFUSE_COLUMN(place, "%s: write a value of the column's type", reason.text);
+    return result == 0 ? 0
+                       : REFUSE_COLUMN(place, "its fallback \"%.100s\" is not %s: write a value of the column's type",
+                                       column->fallback, field_type_name(column->type));
 }
 
 static int judge_fallback(const struct place *place, const struct table *table, struct column *column)

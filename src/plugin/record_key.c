@@ -62,7 +62,7 @@ int record_key_check(const struct table *table, const struct rs_bytes *record_ke
     size_t size = first->as.text.size;
     char printed[PRINTED_MAX];
 
-    if (table->is_shared || first->type != (uint32_t)column->type)
+    if (table->is_shared)
         return 0;
     if (record_key->data == NULL)
         return error_set(ret_error, ERROR_POISON,
@@ -77,6 +77,20 @@ int record_key_check(const struct table *table, const struct rs_bytes *record_ke
     if (size == record_key->size && (size == 0 || memcmp(text, record_key->data, size) == 0))
         return 0;
     return refuse(table, record_key, size == 0 ? "" : text, size, ret_error);
+}
+
+int record_key_check_types(const struct table *table, const struct rs_value *keys, struct error *ret_error)
+{
+    for (uint32_t i = 0; i < table->n_keys; i++) {
+        const struct column *column = &table->columns[table->keys[i]];
+
+        if (keys[i].type == 0)
+            return error_set(ret_error, ERROR_POISON, "%s.%s: the key is null", table->name, column->name);
+        if (keys[i].type != (uint32_t)column->type)
+            return error_set(ret_error, ERROR_POISON, "%s.%s: the key given is not %s", table->name, column->name,
+                             field_type_name(column->type));
+    }
+    return 0;
 }
 
 bool record_key_read(const struct rs_bytes *record_key, enum rs_type type, struct arena *arena, struct rs_value *ret_value)

@@ -10,11 +10,14 @@
 
 /*
  * May an event with that record key (data NULL: none) touch the row whose first key column has that value? Yes where the table is
- * shared; where it is not, the record key is its text, or the table says RS_KEY_FOLLOWS. POISON with both keys. A value of
- * another type than the column's passes: the fold refuses it.
+ * shared; where it is not, the record key is its text, or the table says RS_KEY_FOLLOWS. POISON with both keys. The value is of
+ * the column's type.
  */
 int record_key_check(const struct table *table, const struct rs_bytes *record_key, const struct rs_value *first,
                      struct error *ret_error) MUST_CHECK;
+
+/* Are the values of the key columns' types? POISON: what a key is made of comes from the event. */
+int record_key_check_types(const struct table *table, const struct rs_value *keys, struct error *ret_error) MUST_CHECK;
 
 /* The record key as a value of a key column's type; false: none, or not readable as one. */
 bool record_key_read(const struct rs_bytes *record_key, enum rs_type type, struct arena *arena, struct rs_value *ret_value);

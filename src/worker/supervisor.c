@@ -348,7 +348,7 @@ static void print_status(const struct supervisor *supervisor, char *ret_text, si
         halted += unit_halted(unit);
         events += unit_events(unit);
     }
-    snprintf(ret_text, size, "%u pipelines (%u down), %u of %u tasks run, %lld partitions (%lld halted), %lld events committed",
+    snprintf(ret_text, size, "pipelines: %u, down: %u; tasks running: %u of %u; partitions: %lld, halted: %lld; events committed: %lld",
              n_units, n_down, n_running, n_tasks, (long long)partitions, (long long)halted, (long long)events);
 }
 

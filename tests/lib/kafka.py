@@ -144,10 +144,21 @@ class Kafka(Process):
         """{partition: (low, high)}; high is the last stable offset under read_committed."""
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "none", "isolation.level": isolation, **QUIET})
         try:
-            return {p: consumer.get_watermark_offsets(TopicPartition(name, p), timeout=20)
-                    for p in range(self.partitions(name))}
+            return {p: self.watermark(consumer, name, p) for p in range(self.partitions(name))}
         finally:
             consumer.close()
+
+    @staticmethod
+    def watermark(consumer, name, partition):
+        """A partition that has just been made may not know its leader yet."""
+        def ask():
+            try:
+                return consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=20)
+            except KafkaException as error:
+                if error.args[0].retriable() or "leader" in str(error).lower():
+                    raise AssertionError(str(error)) from error
+                raise
+        return eventually(ask, 20)
 
     def end_offsets(self, name):
         """{partition: end of the log}"""
