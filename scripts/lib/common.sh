@@ -98,20 +98,25 @@ ensure_deps() {
 	use_deps
 }
 
-# shellcheck disable=SC2120 # called with and without
 # ensure_build [DIR [CONFIGURE-ARGUMENT...]]: an up-to-date build in DIR (default build/) with these arguments.
+# shellcheck disable=SC2120 # called with and without
 ensure_build() {
-	local dir=${1:-$root/build} arguments
+	local dir=${1:-$root/build} flags libraries output
 	[ $# -eq 0 ] || shift
 	if [ ! -x "$root/configure" ] || [ "$root/configure.ac" -nt "$root/configure" ] ||
 		[ "$root/Makefile.am" -nt "$root/Makefile.in" ]; then
-		(cd "$root" && autoreconf -i) || die "autoreconf failed"
+		output=$(cd "$root" && autoreconf -i 2>&1) || { printf '%s\n' "$output" >&2; die "autoreconf failed"; }
 	fi
 	mkdir -p "$dir" || exit 1
-	arguments="$PKG_CONFIG_PATH ${CC:-} ${CXX:-} ${CFLAGS:-} ${CXXFLAGS:-} $*"
-	if [ ! -f "$dir/Makefile" ] || [ "$(cat "$dir/.arguments" 2>/dev/null)" != "$arguments" ]; then
+	flags="$PKG_CONFIG_PATH ${CC:-} ${CXX:-} ${CFLAGS:-} ${CXXFLAGS:-} $*"
+	# A library that came or changed since then counts as well: cmocka is not there for the demo.
+	libraries=$(for name in rdkafka yyjson libpq sqlite3 libconfig cmocka; do pkg-config --modversion "$name" 2>&1; done)
+	if [ ! -f "$dir/Makefile" ] || [ "$(cat "$dir/.configured" 2>/dev/null)" != "$flags $libraries" ]; then
 		(cd "$dir" && "$root/configure" -q "$@") || die "configure failed, see $dir/config.log"
-		printf '%s\n' "$arguments" >"$dir/.arguments"
+		# Objects do not depend on the flags that they were made with.
+		[ "$(cat "$dir/.flags" 2>/dev/null)" = "$flags" ] || make -C "$dir" -s clean >/dev/null
+		printf '%s\n' "$flags" >"$dir/.flags"
+		printf '%s\n' "$flags $libraries" >"$dir/.configured"
 	fi
-	make -C "$dir" -s -j"$(nproc)" all || die "the build failed"
+	make -C "$dir" -s -j"$(nproc)" all >/dev/null || die "the build failed"
 }

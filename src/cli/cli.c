@@ -26,7 +26,7 @@ const struct cli_command *cli_find(const char *name)
 
 /* ---- Complaints ---- */
 
-static void complain(const char *format, va_list arguments)
+static void PRINTF_LIKE(1, 0) complain(const char *format, va_list arguments)
 {
     fflush(stdout); /* what was said before comes before */
     fputs("readside: ", stderr);

@@ -310,8 +310,10 @@ static const char *print_real(struct loading *loading, double number)
     char text[40];
 
     for (int digits = 15; digits <= 17; digits++) {
+        double again;
+
         snprintf(text, sizeof text, "%.*g", digits, number);
-        if (strtod(text, NULL) == number) {
+        if (text_read_real(text, strlen(text), &again) && again == number) {
             break;
         }
     }

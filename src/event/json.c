@@ -10,8 +10,6 @@
 #include <string.h>
 #include <yyjson.h>
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "prefixes of names are compared as little-endian numbers");
-
 enum {
     POOLED_MAX = 64 * 1024, /* documents up to here use memory that is kept; larger ones have their own, freed with them */
     FIRST_BUFFER = 1024,
@@ -190,21 +188,12 @@ int json_read(struct json *json, const void *data, size_t size, uint32_t max_dep
 
 enum json_type json_type(const struct json_value *value)
 {
-    switch (unsafe_yyjson_get_type(in(value))) {
-    case YYJSON_TYPE_BOOL:
-        return JSON_BOOL;
-    case YYJSON_TYPE_RAW:
-    case YYJSON_TYPE_NUM:
-        return JSON_NUMBER;
-    case YYJSON_TYPE_STR:
-        return JSON_STRING;
-    case YYJSON_TYPE_ARR:
-        return JSON_ARRAY;
-    case YYJSON_TYPE_OBJ:
-        return JSON_OBJECT;
-    default:
-        return JSON_NULL;
-    }
+    static const uint8_t types[1 << YYJSON_TYPE_BIT] = {
+        [YYJSON_TYPE_BOOL] = JSON_BOOL,  [YYJSON_TYPE_RAW] = JSON_NUMBER, [YYJSON_TYPE_NUM] = JSON_NUMBER,
+        [YYJSON_TYPE_STR] = JSON_STRING, [YYJSON_TYPE_ARR] = JSON_ARRAY,  [YYJSON_TYPE_OBJ] = JSON_OBJECT,
+    };
+
+    return (enum json_type)types[unsafe_yyjson_get_type(in(value))];
 }
 
 bool json_is_true(const struct json_value *value)
@@ -229,9 +218,17 @@ struct name {
     uint64_t prefix;
 };
 
-static uint64_t prefix_mask(size_t size)
+/* Where the byte lies in a number that is loaded from memory. */
+static inline unsigned shift_of(size_t byte)
 {
-    return size >= PREFIX ? UINT64_MAX : (UINT64_C(1) << (8 * size)) - 1;
+    return (unsigned)(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 8 * byte : 8 * (PREFIX - 1 - byte));
+}
+
+static inline uint64_t prefix_mask(size_t size)
+{
+    if (size >= PREFIX)
+        return UINT64_MAX;
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? (UINT64_C(1) << (8 * size)) - 1 : ~(UINT64_MAX >> (8 * size));
 }
 
 static inline bool is_name(yyjson_val *key, const struct name *name, uint64_t mask)
@@ -356,7 +353,7 @@ static bool read_segment(const char *path, struct name *ret_segment)
             size += path[size + 1] != '\0';
         }
         if (size < PREFIX)
-            prefix |= (uint64_t)(unsigned char)path[size] << (8 * size);
+            prefix |= (uint64_t)(unsigned char)path[size] << shift_of(size);
     }
     *ret_segment = (struct name){.data = path, .size = size, .prefix = prefix};
     return is_plain;

@@ -98,6 +98,16 @@ PGresult *pg_query(struct postgres *pg, const char *sql, struct pg_parameters *p
 int pg_execute(struct postgres *pg, const char *sql, struct error *ret_error) MUST_CHECK;
 void pg_clear_results(struct postgres *pg);
 
+void pg_forget_statements(struct postgres *pg);
+
+/* ---- postgres_connect.c ---- */
+
+/* A remote server must prove who it is: ret_sslmode is what to ask for beyond the URI, or NULL. CONFIG when the URI asks for less. */
+int pg_check_transport(const struct store_settings *settings, const char **ret_sslmode, struct error *ret_error) MUST_CHECK;
+int pg_start_connect(struct store *store, struct error *ret_error);
+int pg_poll_connect(struct postgres *pg, struct error *ret_error);
+void pg_disconnect(struct postgres *pg);
+
 /* ---- postgres_types.c: binary values and arrays ---- */
 
 struct pg_type {

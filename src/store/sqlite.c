@@ -1,19 +1,23 @@
 /*
- * sqlite - the SQLite driver: the file, transactions, waiting for locks, errors. See sqlite.h.
+ * sqlite - the SQLite driver: operations, transactions, waiting for locks, prepared statements, errors. See sqlite.h.
  *
  * One connection, in the task's one thread. The busy handler is off: a locked file answers at once and is tried again later.
  */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+
 #include "store/sqlite.h"
 
 #include "base/clock.h"
 #include "base/text.h"
 
-#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { RETRY_US = 3000, ARENA_BLOCK = 16 * 1024 };
+enum { RETRY_FIRST_US = 500, RETRY_MAX_US = 4000, ARENA_BLOCK = 16 * 1024 };
 
 static int64_t now_us(void)
 {
@@ -27,41 +31,79 @@ void sqlite_now(char ret_text[32])
 
 /* ---- Errors ---- */
 
-int sqlite_error(const struct sqlite *store, const char *what, struct error *ret_error)
+int sqlite_out_of_memory(struct error *ret_error)
 {
-    const char *message = sqlite3_errmsg(store->connection), *path = store->store.settings.uri;
+    return error_set(ret_error, ERROR_BUG, "out of memory in the SQLite driver");
+}
 
-    switch (sqlite3_errcode(store->connection) & 0xff) {
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-    case SQLITE_FULL:
-    case SQLITE_IOERR:
-    case SQLITE_NOMEM:
-        return error_set(ret_error, ERROR_TRANSIENT, "%s: %s: %s", path, what, message);
-    case SQLITE_CONSTRAINT:
-    case SQLITE_MISMATCH:
-    case SQLITE_TOOBIG:
-    case SQLITE_RANGE:
-        return error_set(ret_error, ERROR_POISON, "%s: %s: %s", path, what, message);
-    case SQLITE_READONLY:
-    case SQLITE_PERM:
-    case SQLITE_AUTH:
-    case SQLITE_CANTOPEN:
-    case SQLITE_NOTADB:
-    case SQLITE_CORRUPT:
-    case SQLITE_SCHEMA:
-        return error_set(ret_error, ERROR_CONFIG, "%s: %s: %s", path, what, message);
-    default:
-        break;
-    }
+int sqlite_not_connected(const struct sqlite *store, struct error *ret_error)
+{
+    return error_set(ret_error, ERROR_TRANSIENT, "%s is not open", store->store.settings.uri);
+}
+
+bool sqlite_is_busy(const struct sqlite *store)
+{
+    int code = sqlite3_errcode(store->connection) & 0xff;
+
+    return code == SQLITE_BUSY || code == SQLITE_LOCKED || code == SQLITE_PROTOCOL;
+}
+
+/* What now, by result code (https://www.sqlite.org/rescode.html). Codes that are not here are an error of ours. */
+static const struct meaning {
+    int code;
+    int class;
+    const char *name;
+    const char *way_out;
+} meanings[] = {
+    {SQLITE_BUSY, ERROR_TRANSIENT, "SQLITE_BUSY", ""},
+    {SQLITE_LOCKED, ERROR_TRANSIENT, "SQLITE_LOCKED", ""},
+    {SQLITE_PROTOCOL, ERROR_TRANSIENT, "SQLITE_PROTOCOL", ""},
+    {SQLITE_SCHEMA, ERROR_TRANSIENT, "SQLITE_SCHEMA", ""},
+    {SQLITE_IOERR, ERROR_TRANSIENT, "SQLITE_IOERR", ""},
+    {SQLITE_NOMEM, ERROR_TRANSIENT, "SQLITE_NOMEM", ""},
+    {SQLITE_FULL, ERROR_TRANSIENT, "SQLITE_FULL", "; make room on the disk"},
+    {SQLITE_CONSTRAINT, ERROR_POISON, "CONSTRAINT", ""},
+    {SQLITE_TOOBIG, ERROR_POISON, "SQLITE_TOOBIG", ""},
+    {SQLITE_MISMATCH, ERROR_CONFIG, "SQLITE_MISMATCH", ""},
+    {SQLITE_READONLY, ERROR_CONFIG, "SQLITE_READONLY", ""},
+    {SQLITE_PERM, ERROR_CONFIG, "SQLITE_PERM", ""},
+    {SQLITE_AUTH, ERROR_CONFIG, "SQLITE_AUTH", ""},
+    {SQLITE_CANTOPEN, ERROR_CONFIG, "SQLITE_CANTOPEN", ""},
+    {SQLITE_NOTADB, ERROR_CONFIG, "SQLITE_NOTADB", "; give another path, or move that file away"},
+    {SQLITE_CORRUPT, ERROR_CONFIG, "SQLITE_CORRUPT", "; look at it with PRAGMA integrity_check, and restore a backup"},
+};
+
+/* Errors that the driver's own functions raise: their words say which. */
+static int function_error(const char *what, const char *message, struct error *ret_error)
+{
     if (strncmp(message, "readside: partition: ", 21) == 0)
         return error_set(ret_error, ERROR_HALT,
                          "%s; rows of a partitioned table belong to one partition (do two producers use different partitioners?)",
                          message + 21);
+    if (strncmp(message, "readside: stored: ", 18) == 0)
+        return error_set(ret_error, ERROR_CONFIG, "%s; somebody else has written to the table", message + 18);
     if (strncmp(message, "readside: ", 10) == 0)
         return error_set(ret_error, ERROR_POISON, "%s: %s", what, message + 10);
+    return 0;
+}
+
+int sqlite_error(const struct sqlite *store, const char *what, struct error *ret_error)
+{
+    const char *message = sqlite3_errmsg(store->connection), *path = store->store.settings.uri;
+    int code = sqlite3_errcode(store->connection) & 0xff, class;
+
+    for (size_t i = 0; i < sizeof meanings / sizeof meanings[0]; i++)
+        if (meanings[i].code == code) {
+            class = error_set(ret_error, meanings[i].class, "%s: %s: %s%s", path, what, message, meanings[i].way_out);
+            if (ret_error != NULL)
+                snprintf(ret_error->code, sizeof ret_error->code, "%s", meanings[i].name);
+            return class;
+        }
+    class = function_error(what, message, ret_error);
+    if (class != 0)
+        return class;
     if (strstr(message, "no such table") != NULL || strstr(message, "no such column") != NULL ||
-        strstr(message, "has no column") != NULL)
+        strstr(message, "has no column") != NULL || strstr(message, "ON CONFLICT clause does not match") != NULL)
         return error_set(ret_error, ERROR_CONFIG, "%s: %s: %s", path, what, message);
     return error_set(ret_error, ERROR_BUG, "%s: %s: %s", path, what, message);
 }
@@ -77,36 +119,51 @@ static void forget_statements(struct sqlite *store)
     store->n_statements = 0;
 }
 
+static struct sqlite_statement *find_statement(struct sqlite *store, const char *sql)
+{
+    for (size_t i = 0; i < store->n_statements; i++)
+        if (strcmp(store->statements[i].sql, sql) == 0)
+            return &store->statements[i];
+    return NULL;
+}
+
+/* An empty place: a new one, or that of the statement not used for longest. */
+static struct sqlite_statement *take_place(struct sqlite *store)
+{
+    struct sqlite_statement *oldest = &store->statements[0];
+
+    if (store->n_statements < SQLITE_STATEMENTS_MAX)
+        return &store->statements[store->n_statements++];
+    for (size_t i = 1; i < store->n_statements; i++)
+        if (store->statements[i].used_at < oldest->used_at)
+            oldest = &store->statements[i];
+    sqlite3_finalize(oldest->statement);
+    free(oldest->sql);
+    return oldest;
+}
+
 int sqlite_prepare(struct sqlite *store, const char *sql, sqlite3_stmt **ret_statement, struct error *ret_error)
 {
-    struct sqlite_statement *statement;
+    struct sqlite_statement *found = find_statement(store, sql);
+    sqlite3_stmt *statement = NULL;
+    char *copy;
 
-    for (size_t i = 0; i < store->n_statements; i++)
-        if (strcmp(store->statements[i].sql, sql) == 0) {
-            *ret_statement = store->statements[i].statement;
-            sqlite3_reset(*ret_statement);
-            sqlite3_clear_bindings(*ret_statement);
-            return 0;
+    if (found != NULL) {
+        sqlite3_reset(found->statement);
+        sqlite3_clear_bindings(found->statement);
+    } else {
+        if (sqlite3_prepare_v3(store->connection, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL) != SQLITE_OK)
+            return sqlite_error(store, "preparing a statement", ret_error);
+        copy = strdup(sql);
+        if (copy == NULL) {
+            sqlite3_finalize(statement);
+            return sqlite_out_of_memory(ret_error);
         }
-    if (store->n_statements == store->statements_capacity) {
-        size_t capacity = store->statements_capacity == 0 ? 32 : store->statements_capacity * 2;
-        struct sqlite_statement *grown = realloc(store->statements, capacity * sizeof *grown);
-
-        if (grown == NULL)
-            return error_set(ret_error, ERROR_BUG, "out of memory");
-        store->statements = grown;
-        store->statements_capacity = capacity;
+        found = take_place(store);
+        *found = (struct sqlite_statement){.sql = copy, .statement = statement};
     }
-    statement = &store->statements[store->n_statements];
-    if (sqlite3_prepare_v3(store->connection, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement->statement, NULL) != SQLITE_OK)
-        return sqlite_error(store, "preparing a statement", ret_error);
-    statement->sql = strdup(sql);
-    if (statement->sql == NULL) {
-        sqlite3_finalize(statement->statement);
-        return error_set(ret_error, ERROR_BUG, "out of memory");
-    }
-    store->n_statements++;
-    *ret_statement = statement->statement;
+    found->used_at = ++store->preparations;
+    *ret_statement = found->statement;
     return 0;
 }
 
@@ -133,121 +190,164 @@ int sqlite_execute(struct sqlite *store, const char *sql, struct error *ret_erro
     return sqlite_error(store, "running a statement", ret_error);
 }
 
-/* ---- Transactions ---- */
-
-static int not_connected(struct error *ret_error)
+int sqlite_query(struct sqlite *store, const char *sql, const char *text, int64_t *ret_value, struct error *ret_error)
 {
-    return error_set(ret_error, ERROR_TRANSIENT, "not connected to SQLite");
-}
-
-static void roll_back(struct sqlite *store)
-{
-    if (sqlite3_get_autocommit(store->connection) == 0)
-        (void)sqlite3_exec(store->connection, "ROLLBACK", NULL, NULL, NULL);
-}
-
-/* A failed COMMIT leaves the transaction open, or has ended it; autocommit tells, and only a finished COMMIT has committed. */
-static int commit(struct sqlite *store, struct error *ret_error)
-{
-    int code = sqlite3_exec(store->connection, "COMMIT", NULL, NULL, NULL), result;
-
-    if (code == SQLITE_OK)
-        return 0;
-    result = sqlite_error(store, "COMMIT", ret_error);
-    if (sqlite3_get_autocommit(store->connection) != 0) {
-        ret_error->class = ERROR_UNKNOWN;
-        return ERROR_UNKNOWN;
-    }
-    roll_back(store);
-    return result;
-}
-
-int sqlite_transaction(struct sqlite *store, sqlite_work work, struct error *ret_error)
-{
-    int result = sqlite_execute(store, "BEGIN IMMEDIATE", ret_error);
+    sqlite3_stmt *statement;
+    int result = sqlite_prepare(store, sql, &statement, ret_error), code;
 
     if (result != 0)
         return result;
-    result = work(store, ret_error);
-    if (result == 0)
-        return commit(store, ret_error);
-    roll_back(store);
+    if (text != NULL)
+        sqlite3_bind_text(statement, 1, text, -1, SQLITE_STATIC);
+    code = sqlite3_step(statement);
+    if (code == SQLITE_ROW || code == SQLITE_DONE)
+        *ret_value = code == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
+    else
+        result = sqlite_error(store, "looking at the schema", ret_error);
+    sqlite3_reset(statement);
     return result;
 }
 
-/* ---- Connecting ---- */
+/* ---- Transactions ---- */
 
-static void disconnect(struct sqlite *store)
+/* An open transaction ends uncommitted with its connection. */
+void sqlite_disconnect(struct sqlite *store)
 {
     forget_statements(store);
     sqlite3_close_v2(store->connection);
     store->connection = NULL;
 }
 
-static int set_up(struct sqlite *store, struct error *ret_error)
+void sqlite_roll_back(struct sqlite *store)
 {
-    static const char pragmas[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; "
-                                  "PRAGMA trusted_schema = OFF;";
-    int result = sqlite_execute(store, pragmas, ret_error);
-
-    if (result == 0 && sqlite3_db_readonly(store->connection, "main") == 1)
-        result = error_set(ret_error, ERROR_CONFIG, "%s is read-only for this user", store->store.settings.uri);
-    if (result == 0 && sqlite_add_functions(store->connection) != SQLITE_OK)
-        result = sqlite_error(store, "adding functions", ret_error);
-    return result;
+    if (store->connection == NULL || sqlite3_get_autocommit(store->connection) != 0)
+        return;
+    (void)sqlite3_exec(store->connection, "ROLLBACK", NULL, NULL, NULL);
+    if (sqlite3_get_autocommit(store->connection) == 0)
+        sqlite_disconnect(store);
 }
 
-static int connect_now(struct sqlite *store, struct error *ret_error)
+/* A file that was moved away or replaced would take writes that nobody sees. */
+static int check_still_there(struct sqlite *store, struct error *ret_error)
 {
-    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    int result;
+    int has_moved = 0;
 
-    disconnect(store);
-    if (sqlite3_open_v2(store->store.settings.uri, &store->connection, flags, NULL) != SQLITE_OK) {
-        result = store->connection == NULL ? error_set(ret_error, ERROR_BUG, "out of memory")
-                                           : error_set(ret_error, ERROR_CONFIG, "cannot open %s: %s (is the folder there and writable?)",
-                                                       store->store.settings.uri, sqlite3_errmsg(store->connection));
-        disconnect(store);
-        return result;
+    if (sqlite3_file_control(store->connection, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved) != SQLITE_OK || !has_moved)
+        return 0;
+    sqlite_disconnect(store);
+    return error_set(ret_error, ERROR_TRANSIENT, "%s: the file was moved, deleted or replaced while it was in use",
+                     store->store.settings.uri);
+}
+
+/*
+ * After an I/O error at COMMIT the whole transaction may lie in the log, where a recovery after a crash would find it, although
+ * this connection goes on without it: only the next transaction settles the matter. So the outcome is unknown unless COMMIT was
+ * refused, by a lock or by a constraint, before it began to write.
+ */
+static int commit(struct sqlite *store, struct error *ret_error)
+{
+    int code, result;
+    bool is_busy;
+
+    if (sqlite3_exec(store->connection, "COMMIT", NULL, NULL, NULL) == SQLITE_OK)
+        return 0;
+    code = sqlite3_errcode(store->connection) & 0xff;
+    is_busy = sqlite_is_busy(store);
+    result = sqlite_error(store, "COMMIT", ret_error);
+    if ((is_busy || code == SQLITE_CONSTRAINT) && sqlite3_get_autocommit(store->connection) == 0) {
+        sqlite_roll_back(store);
+        return is_busy ? STORE_BUSY : result;
     }
-    sqlite3_extended_result_codes(store->connection, 1);
-    sqlite3_busy_timeout(store->connection, 0);
-    result = set_up(store, ret_error);
+    sqlite_roll_back(store);
+    sqlite_disconnect(store);
+    if (ret_error != NULL)
+        ret_error->class = ERROR_UNKNOWN;
+    return ERROR_UNKNOWN;
+}
+
+int sqlite_transaction(struct sqlite *store, sqlite_work work, struct error *ret_error)
+{
+    int result = check_still_there(store, ret_error);
+
     if (result != 0)
-        disconnect(store);
+        return result;
+    if (sqlite3_exec(store->connection, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
+        return sqlite_is_busy(store) ? STORE_BUSY : sqlite_error(store, "BEGIN", ret_error);
+    result = work(store, ret_error);
+    if (result == 0)
+        return commit(store, ret_error);
+    sqlite_roll_back(store);
     return result;
 }
 
-/* ---- The driver ---- */
+/* ---- Operations: attempts, until one does not find the file locked ---- */
 
 static int begin(struct sqlite *store, sqlite_work work, struct error *ret_error)
 {
-    if (store->connection == NULL && work != connect_now)
-        return not_connected(ret_error);
+    const struct store_settings *settings = &store->store.settings;
+
+    if (store->connection == NULL && work != sqlite_connect)
+        return sqlite_not_connected(store, ret_error);
     store->work = work;
-    store->deadline_us = now_us() + store->store.settings.lock_timeout_us;
+    store->timeout_us = work == sqlite_connect ? settings->connect_timeout_us : settings->lock_timeout_us;
     store->retry_at_us = now_us();
+    store->deadline_us = store->retry_at_us + store->timeout_us;
+    store->retry_us = RETRY_FIRST_US;
     return 0;
 }
 
-static int poll_operation(struct store *base, struct error *ret_error)
+static int give_up(const struct sqlite *store, struct error *ret_error)
 {
-    struct sqlite *store = sqlite_of(base);
+    error_set(ret_error, ERROR_TRANSIENT,
+              "%s: another process held the lock for %lld ms (a long transaction of another program, or a stopped process?)",
+              store->store.settings.uri, (long long)(store->timeout_us / 1000));
+    if (ret_error != NULL)
+        memcpy(ret_error->code, "SQLITE_BUSY", sizeof "SQLITE_BUSY");
+    return ERROR_TRANSIENT;
+}
+
+static int attempt(struct sqlite *store, struct error *ret_error)
+{
     int result;
 
     if (now_us() < store->retry_at_us)
         return STORE_BUSY;
     result = store->work(store, ret_error);
-    if (result == ERROR_TRANSIENT && now_us() < store->deadline_us) {
-        store->retry_at_us = now_us() + RETRY_US; /* rolled back: the whole work again, once the other process has let go */
-        return STORE_BUSY;
+    if (result != STORE_BUSY)
+        return result;
+    if (now_us() >= store->deadline_us)
+        return give_up(store, ret_error);
+    store->retry_at_us = now_us() + store->retry_us;
+    store->retry_us = store->retry_us * 2 < RETRY_MAX_US ? store->retry_us * 2 : RETRY_MAX_US;
+    return STORE_BUSY;
+}
+
+static int poll_operation(struct store *base, struct error *ret_error)
+{
+    return attempt(sqlite_of(base), ret_error);
+}
+
+int sqlite_command(struct sqlite *store, sqlite_work work, struct error *ret_error)
+{
+    int result;
+
+    if (store->store.is_busy)
+        return error_set(ret_error, ERROR_BUG, "a command of the store was called while an operation runs");
+    result = begin(store, work, ret_error);
+    if (result != 0)
+        return result;
+    while ((result = attempt(store, ret_error)) == STORE_BUSY) {
+        int64_t wait_us = store->retry_at_us - now_us();
+
+        (void)poll(NULL, 0, wait_us > 0 ? (int)((wait_us + 999) / 1000) : 0);
     }
     return result;
 }
 
 static int start_connect(struct store *base, struct error *ret_error)
 {
-    return begin(sqlite_of(base), connect_now, ret_error);
+    sqlite_disconnect(sqlite_of(base));
+    return begin(sqlite_of(base), sqlite_connect, ret_error);
 }
 
 static int claim_now(struct sqlite *store, struct error *ret_error)
@@ -280,35 +380,51 @@ static int release_now(struct sqlite *store, struct error *ret_error)
     return sqlite_transaction(store, sqlite_release_positions, ret_error);
 }
 
+static char *keep(struct sqlite *store, const char *text)
+{
+    return arena_copy(store->arena, text, strlen(text));
+}
+
 static int start_release(struct store *base, const struct store_position *positions, size_t n, struct error *ret_error)
 {
     struct sqlite *store = sqlite_of(base);
+    struct store_position *copy;
 
-    store->positions = (struct store_position *)positions;
+    arena_reset(store->arena);
+    copy = arena_zalloc(store->arena, (n + 1) * sizeof *copy);
+    if (copy == NULL)
+        return sqlite_out_of_memory(ret_error);
+    for (size_t i = 0; i < n; i++) {
+        copy[i] = (struct store_position){.topic = keep(store, positions[i].topic), .partition = positions[i].partition};
+        if (copy[i].topic == NULL)
+            return sqlite_out_of_memory(ret_error);
+    }
+    store->positions = copy;
     store->n_positions = n;
     return begin(store, release_now, ret_error);
 }
 
 static int insert_now(struct sqlite *store, struct error *ret_error)
 {
-    int result = sqlite_transaction(store, sqlite_insert_positions, ret_error);
-
-    if (result == ERROR_TRANSIENT)
-        return result;
-    free((void *)store->starts);
-    store->starts = NULL;
-    return result;
+    return sqlite_transaction(store, sqlite_insert_positions, ret_error);
 }
 
 static int start_insert(struct store *base, const struct store_start *starts, size_t n, bool is_first, struct error *ret_error)
 {
     struct sqlite *store = sqlite_of(base);
-    struct store_start *copy = malloc((n + 1) * sizeof *copy);
+    struct store_start *copy;
 
+    arena_reset(store->arena);
+    copy = arena_zalloc(store->arena, (n + 1) * sizeof *copy);
     if (copy == NULL)
-        return error_set(ret_error, ERROR_BUG, "out of memory");
-    memcpy(copy, starts, n * sizeof *copy);
-    free((void *)store->starts);
+        return sqlite_out_of_memory(ret_error);
+    for (size_t i = 0; i < n; i++) {
+        copy[i] = starts[i];
+        copy[i].topic = keep(store, starts[i].topic);
+        copy[i].cluster_id = keep(store, starts[i].cluster_id);
+        if (copy[i].topic == NULL || copy[i].cluster_id == NULL)
+            return sqlite_out_of_memory(ret_error);
+    }
     store->starts = copy;
     store->n_starts = n;
     store->is_first = is_first;
@@ -343,25 +459,25 @@ static int start_read(struct store *base, const struct store_read *read, struct 
     return begin(store, sqlite_read_rows, ret_error);
 }
 
+/* ---- The driver ---- */
+
 static int open_store(const struct store_settings *settings, const struct store_scope *scope, struct store **ret_store,
                       struct error *ret_error)
 {
     struct sqlite *store;
+    int result = sqlite_check_path(settings->uri, ret_error);
 
-    if (settings->uri[0] == '\0' || strcmp(settings->uri, ":memory:") == 0)
-        return error_set(ret_error, ERROR_CONFIG, "uri: an SQLite store is a file; give its path");
-    if (sqlite3_libversion_number() < 3040000)
-        return error_set(ret_error, ERROR_CONFIG, "SQLite %s is too old; 3.40 or newer is needed", sqlite3_libversion());
+    if (result != 0)
+        return result;
     store = calloc(1, sizeof *store);
     if (store == NULL)
-        return error_set(ret_error, ERROR_BUG, "out of memory");
+        return sqlite_out_of_memory(ret_error);
     store->store.settings = *settings;
     store->store.scope = *scope;
-    store->deadline_us = INT64_MAX;
     store->arena = arena_new(ARENA_BLOCK, ARENA_BLOCK);
     if (store->arena == NULL) {
         free(store);
-        return error_set(ret_error, ERROR_BUG, "out of memory");
+        return sqlite_out_of_memory(ret_error);
     }
     *ret_store = &store->store;
     return 0;
@@ -371,10 +487,8 @@ static void close_store(struct store *base)
 {
     struct sqlite *store = sqlite_of(base);
 
-    disconnect(store);
+    sqlite_disconnect(store);
     arena_free(store->arena);
-    free(store->statements);
-    free((void *)store->starts);
     free(store->list);
     free(store);
 }
@@ -393,7 +507,7 @@ static short events_of(const struct store *store)
 
 static int64_t deadline_of(const struct store *store)
 {
-    return ((const struct sqlite *)store)->retry_at_us;
+    return store->is_busy ? ((const struct sqlite *)store)->retry_at_us : INT64_MAX;
 }
 
 static bool is_connected(const struct store *store)

@@ -6,9 +6,12 @@
  */
 #include "store/sqlite.h"
 
+#include "base/text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char columns[] = "topic, part, next_offset, epoch, leader_epoch, state, coalesce(halt_kind, ''), "
                               "coalesce(halt_reason, ''), cluster_id, topic_id, commit_seq, events, owner, "
@@ -24,9 +27,10 @@ static const char *copy_column(struct sqlite *store, sqlite3_stmt *statement, in
 
 static void copy_id(sqlite3_stmt *statement, int at, uint8_t ret_id[16])
 {
-    memset(ret_id, 0, 16);
-    if (sqlite3_column_bytes(statement, at) == 16)
-        memcpy(ret_id, sqlite3_column_blob(statement, at), 16);
+    const char *text = (const char *)sqlite3_column_text(statement, at);
+
+    if (text == NULL || !text_read_uuid(text, strlen(text), ret_id))
+        memset(ret_id, 0, 16);
 }
 
 static void take_row(struct sqlite *store, sqlite3_stmt *statement, struct store_position *position)
@@ -105,8 +109,9 @@ static int take_one(struct sqlite *store, struct store_position *position, const
     sqlite_now(now);
     sqlite_bind_scope(store, statement);
     bind_place(statement, 3, position->topic, position->partition);
-    sqlite3_bind_blob(statement, 5, store->store.scope.owner, 16, SQLITE_STATIC);
+    sqlite_bind_id(store, statement, 5, store->store.scope.owner);
     sqlite3_bind_text(statement, 6, now, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 7, (int64_t)getpid());
     position->is_missing = true;
     position->halt_kind = position->halt_reason = position->cluster_id = "";
     code = sqlite3_step(statement);
@@ -126,7 +131,7 @@ int sqlite_take_positions(struct sqlite *store, struct error *ret_error)
     int result = store->is_resolve ? 0 : check_projection(store, ret_error);
 
     snprintf(sql, sizeof sql,
-             "UPDATE readside_positions SET owner = ?5, epoch = epoch + 1, %s updated_at = ?6 "
+             "UPDATE readside_positions SET owner = ?5, epoch = epoch + 1, backend_pid = ?7, %s updated_at = ?6 "
              "WHERE pipeline = ?1 AND version = ?2 AND topic = ?3 AND part = ?4 %s RETURNING %s",
              store->is_resolve ? "" : "claimed_at = ?6,", store->is_resolve ? "AND owner = ?5" : "", columns);
     arena_reset(store->arena);
@@ -146,7 +151,7 @@ int sqlite_release_positions(struct sqlite *store, struct error *ret_error)
     for (size_t i = 0; i < store->n_positions && result == 0; i++) {
         sqlite_bind_scope(store, statement);
         bind_place(statement, 3, store->positions[i].topic, store->positions[i].partition);
-        sqlite3_bind_blob(statement, 5, store->store.scope.owner, 16, SQLITE_STATIC);
+        sqlite_bind_id(store, statement, 5, store->store.scope.owner);
         result = sqlite_run(store, statement, "giving a position up", ret_error);
     }
     return result;
@@ -195,20 +200,23 @@ static int check_empty(struct sqlite *store, struct error *ret_error)
     return result;
 }
 
-/* The topics that have positions before the first insert: they are left alone, another task was first. */
 static int topic_has_positions(struct sqlite *store, const char *topic, bool *ret_has, struct error *ret_error)
 {
     sqlite3_stmt *statement;
-    int result = sqlite_prepare(store, "SELECT 1 FROM readside_positions WHERE pipeline = ?1 AND version = ?2 AND topic = ?3 LIMIT 1",
+    int result = sqlite_prepare(store,
+                                "SELECT EXISTS (SELECT 1 FROM readside_positions WHERE pipeline = ?1 AND version = ?2 AND topic = ?3)",
                                 &statement, ret_error);
 
     if (result != 0)
         return result;
     sqlite_bind_scope(store, statement);
     sqlite3_bind_text(statement, 3, topic, -1, SQLITE_STATIC);
-    *ret_has = sqlite3_step(statement) == SQLITE_ROW;
+    if (sqlite3_step(statement) == SQLITE_ROW)
+        *ret_has = sqlite3_column_int(statement, 0) != 0;
+    else
+        result = sqlite_error(store, "readside_positions", ret_error);
     sqlite3_reset(statement);
-    return 0;
+    return result;
 }
 
 static int insert_one(struct sqlite *store, const struct store_start *start, struct error *ret_error)
@@ -226,28 +234,25 @@ static int insert_one(struct sqlite *store, const struct store_start *start, str
     sqlite_bind_scope(store, statement);
     bind_place(statement, 3, start->topic, start->partition);
     sqlite3_bind_text(statement, 5, start->cluster_id, -1, SQLITE_STATIC);
-    sqlite3_bind_blob(statement, 6, start->topic_id, 16, SQLITE_STATIC);
+    sqlite_bind_id(store, statement, 6, start->topic_id);
     sqlite3_bind_int64(statement, 7, start->next_offset);
     sqlite3_bind_text(statement, 8, now, -1, SQLITE_STATIC);
     return sqlite_run(store, statement, "inserting a position", ret_error);
 }
 
+/* A topic that has positions before the first insert is left alone: another task was first. */
 int sqlite_insert_positions(struct sqlite *store, struct error *ret_error)
 {
-    int result = check_projection(store, ret_error);
-    const char *topic = "";
-    bool has = false;
+    bool *has = arena_zalloc(store->arena, store->n_starts + 1);
+    int result = has == NULL ? sqlite_out_of_memory(ret_error) : check_projection(store, ret_error);
 
     if (result == 0 && store->is_first)
         result = check_empty(store, ret_error);
-    for (size_t i = 0; i < store->n_starts && result == 0; i++) {
-        if (store->is_first && strcmp(topic, store->starts[i].topic) != 0) {
-            topic = store->starts[i].topic; /* the partitions of a topic come together */
-            result = topic_has_positions(store, topic, &has, ret_error);
-        }
-        if (result == 0 && !has)
+    for (size_t i = 0; i < store->n_starts && result == 0 && store->is_first; i++)
+        result = topic_has_positions(store, store->starts[i].topic, &has[i], ret_error);
+    for (size_t i = 0; i < store->n_starts && result == 0; i++)
+        if (!has[i])
             result = insert_one(store, &store->starts[i], ret_error);
-    }
     return result;
 }
 
@@ -260,7 +265,7 @@ static int move_one(struct sqlite *store, sqlite3_stmt *statement, const struct 
 
     sqlite_bind_scope(store, statement);
     bind_place(statement, 3, move->topic, move->partition);
-    sqlite3_bind_blob(statement, 5, store->store.scope.owner, 16, SQLITE_STATIC);
+    sqlite_bind_id(store, statement, 5, store->store.scope.owner);
     sqlite3_bind_int64(statement, 6, move->epoch);
     sqlite3_bind_int64(statement, 7, move->base);
     sqlite3_bind_int64(statement, 8, move->next);
@@ -271,7 +276,8 @@ static int move_one(struct sqlite *store, sqlite3_stmt *statement, const struct 
     sqlite3_bind_text(statement, 13, now, -1, SQLITE_STATIC);
     result = sqlite_run(store, statement, "moving a position", ret_error);
     if (result == 0 && sqlite3_changes(store->connection) != 1)
-        result = error_set(ret_error, ERROR_FENCED, "the position of %s/%d is no longer this task's", move->topic, (int)move->partition);
+        result = error_set(ret_error, ERROR_FENCED, "the position of %s/%d is no longer this task's at offset %lld and epoch %lld",
+                           move->topic, (int)move->partition, (long long)move->base, (long long)move->epoch);
     return result;
 }
 
@@ -304,7 +310,7 @@ int sqlite_list_positions(struct store *base, const struct store_position **ret_
     int result, code;
 
     if (store->connection == NULL)
-        return error_set(ret_error, ERROR_TRANSIENT, "not connected to SQLite");
+        return sqlite_not_connected(store, ret_error);
     snprintf(sql, sizeof sql, "SELECT %s FROM readside_positions WHERE pipeline = ?1 AND version = ?2 ORDER BY topic, part", columns);
     result = sqlite_prepare(store, sql, &statement, ret_error);
     if (result != 0)
@@ -316,7 +322,7 @@ int sqlite_list_positions(struct store *base, const struct store_position **ret_
             struct store_position *grown = realloc(store->list, (capacity = capacity * 2 + 16) * sizeof *grown);
 
             if (grown == NULL)
-                result = error_set(ret_error, ERROR_BUG, "out of memory");
+                result = sqlite_out_of_memory(ret_error);
             else
                 store->list = grown;
         }
@@ -381,7 +387,7 @@ static int change_position(struct sqlite *store, const struct store_operation *o
     if (is_set) {
         sqlite3_bind_int64(statement, 6, operation->next_offset);
         sqlite3_bind_text(statement, 7, operation->cluster_id, -1, SQLITE_STATIC);
-        sqlite3_bind_blob(statement, 8, operation->topic_id, 16, SQLITE_STATIC);
+        sqlite_bind_id(store, statement, 8, operation->topic_id);
     }
     result = sqlite_run(store, statement, "changing a position", ret_error);
     if (result == 0 && sqlite3_changes(store->connection) != 1)
@@ -390,23 +396,22 @@ static int change_position(struct sqlite *store, const struct store_operation *o
     return result;
 }
 
+static int operate(struct sqlite *store, struct error *ret_error)
+{
+    int result = audit(store, store->command, ret_error);
+
+    return result == 0 ? change_position(store, store->command, ret_error) : result;
+}
+
+static int operate_now(struct sqlite *store, struct error *ret_error)
+{
+    return sqlite_transaction(store, operate, ret_error);
+}
+
 int sqlite_operate(struct store *base, const struct store_operation *operation, struct error *ret_error)
 {
     struct sqlite *store = sqlite_of(base);
-    int result;
 
-    if (store->connection == NULL)
-        return error_set(ret_error, ERROR_TRANSIENT, "not connected to SQLite");
-    sqlite3_busy_timeout(store->connection, (int)(base->settings.lock_timeout_us / 1000));
-    result = sqlite_execute(store, "BEGIN IMMEDIATE", ret_error);
-    sqlite3_busy_timeout(store->connection, 0);
-    if (result != 0)
-        return result;
-    result = audit(store, operation, ret_error);
-    if (result == 0)
-        result = change_position(store, operation, ret_error);
-    if (result == 0)
-        return sqlite_execute(store, "COMMIT", ret_error);
-    (void)sqlite3_exec(store->connection, "ROLLBACK", NULL, NULL, NULL);
-    return result;
+    store->command = operation;
+    return sqlite_command(store, operate_now, ret_error);
 }

@@ -24,8 +24,8 @@ static void print_assignment(struct buffer *sql, const struct table *table, uint
         buffer_printf(sql, "readside_add(t.\"%s\", excluded.\"%s\", %u, %u, '%s.%s')", name, name, column->precision, column->scale,
                       table->name, name);
     else if ((operation == CELL_MAX || operation == CELL_MIN) && column->type == RS_DECIMAL)
-        buffer_printf(sql, "readside_%s(t.\"%s\", excluded.\"%s\", %u)", operation == CELL_MAX ? "greatest" : "least", name, name,
-                      column->scale);
+        buffer_printf(sql, "readside_%s(t.\"%s\", excluded.\"%s\", %u, %u, '%s.%s')", operation == CELL_MAX ? "greatest" : "least", name,
+                      name, column->precision, column->scale, table->name, name);
     else if (operation == CELL_MAX || operation == CELL_MIN)
         buffer_printf(sql, "coalesce(%s(t.\"%s\", excluded.\"%s\"), t.\"%s\", excluded.\"%s\")", operation == CELL_MAX ? "max" : "min",
                       name, name, name, name);
@@ -47,7 +47,9 @@ static void print_upsert(struct buffer *sql, const struct store_scope *scope, co
     buffer_puts(sql, table->is_shared ? ") VALUES (" : ", readside_partition) VALUES (");
     for (int i = 0; i < n + !table->is_shared; i++)
         buffer_printf(sql, "%s?%d", i > 0 ? ", " : "", i + 1);
-    buffer_puts(sql, ") ON CONFLICT DO UPDATE SET ");
+    for (uint32_t i = 0; i < table->n_keys; i++) /* a conflict on another index must not pass for the row's own */
+        buffer_printf(sql, "%s\"%s\"", i == 0 ? ") ON CONFLICT (" : ", ", table->columns[table->keys[i]].name);
+    buffer_puts(sql, ") DO UPDATE SET ");
     n = 0;
     for (uint32_t i = 0; i < table->n_columns; i++) {
         if (table->columns[i].is_key || !is_in_group(group, i))
@@ -74,23 +76,36 @@ static void print_delete(struct buffer *sql, const struct store_scope *scope, co
                   table->columns[table->keys[0]].name);
 }
 
-static void bind_row(sqlite3_stmt *statement, const struct change_group *group, const struct row *row)
+static int bind_row(struct sqlite *store, sqlite3_stmt *statement, const struct change_group *group, const struct row *row,
+                    struct error *ret_error)
 {
-    int at = 1;
+    const struct table *table = group->table;
+    bool is_delete = group->change == CHANGE_DELETE;
+    uint32_t n = is_delete ? table->n_keys : table->n_columns;
+    int at = 1, result = 0;
 
-    if (group->change == CHANGE_DELETE) { /* keys in key order */
-        for (uint32_t i = 0; i < group->table->n_keys; i++) {
-            uint32_t column = group->table->keys[i];
+    for (uint32_t i = 0; i < n && result == 0; i++) {
+        uint32_t column = is_delete ? table->keys[i] : i; /* keys in key order */
 
-            sqlite_bind_cell(statement, at++, &group->table->columns[column], &row->cells[column]);
-        }
-    } else {
-        for (uint32_t i = 0; i < group->table->n_columns; i++)
-            if (is_in_group(group, i))
-                sqlite_bind_cell(statement, at++, &group->table->columns[i], &row->cells[i]);
+        if (is_in_group(group, column))
+            result = sqlite_bind_cell(store, statement, at++, &table->columns[column], &row->cells[column], ret_error);
     }
-    if (!group->table->is_shared)
+    if (!table->is_shared)
         sqlite3_bind_int(statement, at, row->partition);
+    return result;
+}
+
+static int write_row(struct sqlite *store, sqlite3_stmt *statement, const struct change_group *group, const struct row *row,
+                     struct error *ret_error)
+{
+    char key[SQLITE_KEY_SHOWN_SIZE];
+    int result = bind_row(store, statement, group, row, ret_error);
+
+    if (result == 0)
+        result = sqlite_run(store, statement, group->table->name, ret_error);
+    if ((result == ERROR_POISON || result == ERROR_CONFIG) && ret_error != NULL)
+        return error_wrap(ret_error, "row %s", sqlite_show_key(group->table, row->cells, key));
+    return result;
 }
 
 static int write_group(struct sqlite *store, const struct change_group *group, struct error *ret_error)
@@ -103,13 +118,10 @@ static int write_group(struct sqlite *store, const struct change_group *group, s
         print_delete(&sql, &store->store.scope, group);
     else
         print_upsert(&sql, &store->store.scope, group);
-    result = buffer_failed(&sql) ? error_set(ret_error, ERROR_BUG, "out of memory for a statement")
-                                 : sqlite_prepare(store, sql.data, &statement, ret_error);
+    result = buffer_failed(&sql) ? sqlite_out_of_memory(ret_error) : sqlite_prepare(store, sql.data, &statement, ret_error);
     buffer_free(&sql);
-    for (size_t i = 0; i < group->n_rows && result == 0; i++) {
-        bind_row(statement, group, group->rows[i]);
-        result = sqlite_run(store, statement, group->table->name, ret_error);
-    }
+    for (size_t i = 0; i < group->n_rows && result == 0; i++)
+        result = write_row(store, statement, group, group->rows[i], ret_error);
     return result;
 }
 
@@ -120,7 +132,7 @@ static void bind_bytes(sqlite3_stmt *statement, int at, const struct rs_bytes *b
     if (bytes->data == NULL)
         sqlite3_bind_null(statement, at);
     else
-        sqlite3_bind_blob64(statement, at, bytes->data, bytes->size, SQLITE_STATIC);
+        sqlite3_bind_blob64(statement, at, bytes->size == 0 ? "" : bytes->data, bytes->size, SQLITE_STATIC);
 }
 
 /* [["name", "base16"], ...], as on the other stores. */
@@ -165,7 +177,7 @@ static int write_message(struct sqlite *store, const struct outbox_message *mess
     sqlite3_bind_int(statement, 8, message->source_partition);
     sqlite3_bind_int64(statement, 9, message->source_offset);
     sqlite3_bind_text(statement, 10, now, -1, SQLITE_STATIC);
-    result = buffer_failed(&headers) ? error_set(ret_error, ERROR_BUG, "out of memory")
+    result = buffer_failed(&headers) ? sqlite_out_of_memory(ret_error)
                                      : sqlite_run(store, statement, "readside_outbox", ret_error);
     sqlite3_clear_bindings(statement);
     buffer_free(&headers);
@@ -205,40 +217,59 @@ static int prepare_select(struct sqlite *store, const struct table *table, sqlit
     buffer_printf(&sql, " FROM \"%s\" WHERE ", name);
     for (uint32_t i = 0; i < table->n_keys; i++)
         buffer_printf(&sql, "%s\"%s\" = ?%u", i > 0 ? " AND " : "", table->columns[table->keys[i]].name, i + 1);
-    result = buffer_failed(&sql) ? error_set(ret_error, ERROR_BUG, "out of memory for a statement")
-                                 : sqlite_prepare(store, sql.data, ret_statement, ret_error);
+    result = buffer_failed(&sql) ? sqlite_out_of_memory(ret_error) : sqlite_prepare(store, sql.data, ret_statement, ret_error);
     buffer_free(&sql);
     return result;
 }
 
-static int read_row(struct sqlite *store, size_t index, struct error *ret_error)
+static int read_row(struct sqlite *store, sqlite3_stmt *statement, size_t index, struct error *ret_error)
 {
     const struct wanted_row *wanted = &store->read.rows[index];
     const struct table *table = wanted->table;
     struct cell cells[RS_MAX_COLUMNS];
-    sqlite3_stmt *statement;
-    int result = prepare_select(store, table, &statement, ret_error), code;
+    int result = 0, code;
 
+    for (uint32_t i = 0; i < table->n_keys && result == 0; i++)
+        result = sqlite_bind_cell(store, statement, (int)i + 1, &table->columns[table->keys[i]], &wanted->keys[i], ret_error);
     if (result != 0)
         return result;
-    for (uint32_t i = 0; i < table->n_keys; i++)
-        sqlite_bind_cell(statement, (int)i + 1, &table->columns[table->keys[i]], &wanted->keys[i]);
     code = sqlite3_step(statement);
     if (code != SQLITE_ROW && code != SQLITE_DONE)
         result = sqlite_error(store, table->name, ret_error);
     for (uint32_t i = 0; code == SQLITE_ROW && i < table->n_columns && result == 0; i++)
-        result = sqlite_read_cell(&table->columns[i], statement, (int)i, &cells[i], ret_error);
+        result = sqlite_read_cell(table, i, statement, (int)i, &cells[i], ret_error);
     if (result == 0)
         result = store->read.on_row(store->read.context, index, code == SQLITE_ROW ? cells : NULL, ret_error);
     sqlite3_reset(statement);
     return result;
 }
 
-int sqlite_read_rows(struct sqlite *store, struct error *ret_error)
+static int read_rows(struct sqlite *store, struct error *ret_error)
 {
+    const struct table *table = NULL;
+    sqlite3_stmt *statement = NULL;
     int result = 0;
 
-    for (size_t i = 0; i < store->read.n_rows && result == 0; i++)
-        result = read_row(store, i, ret_error);
+    for (size_t i = 0; i < store->read.n_rows && result == 0; i++) {
+        if (store->read.rows[i].table != table) {
+            table = store->read.rows[i].table;
+            result = prepare_select(store, table, &statement, ret_error);
+        }
+        if (result == 0)
+            result = read_row(store, statement, i, ret_error);
+    }
+    return result;
+}
+
+/* One read transaction. Its first statement takes the snapshot, which can be busy; no row has been handed on then. */
+int sqlite_read_rows(struct sqlite *store, struct error *ret_error)
+{
+    int result;
+
+    if (sqlite3_exec(store->connection, "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL) == SQLITE_OK)
+        result = read_rows(store, ret_error);
+    else
+        result = sqlite_is_busy(store) ? STORE_BUSY : sqlite_error(store, "beginning to read", ret_error);
+    sqlite_roll_back(store);
     return result;
 }

@@ -1,20 +1,21 @@
 /*
  * sqlite_types - how values lie in an SQLite file: so that a person reads them with the sqlite3 shell, and nothing is rounded.
  *
- * Integers and bool: INTEGER; decimals: TEXT with exactly the column's digits behind the point; timestamps: TEXT in RFC 3339 with
- * microseconds and Z; dates: TEXT; UUIDs: TEXT; JSON: TEXT; bytes: BLOB. Sums go through the functions below, which are exact and
- * refuse overflow, where SQLite itself would turn to floating point.
+ * Integers and bool: INTEGER; real: REAL; bytes: BLOB; everything else TEXT: decimals with exactly the column's digits behind the
+ * point, timestamps in RFC 3339 in UTC with microseconds (so that they sort), dates as YYYY-MM-DD, UUIDs in lower case, JSON and
+ * text as they came. Each value has one form, so that equal keys are equal text. Called by the other files of the driver.
  */
 #include "store/sqlite.h"
 
 #include "base/text.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-const char *sqlite_type_name(const struct column *column)
+const char *sqlite_storage_name(enum rs_type type)
 {
-    switch (column->type) {
+    switch (type) {
     case RS_INT:
     case RS_BOOL:
         return "INTEGER";
@@ -27,216 +28,202 @@ const char *sqlite_type_name(const struct column *column)
     }
 }
 
-void sqlite_bind_cell(sqlite3_stmt *statement, int at, const struct column *column, const struct cell *cell)
+const char *sqlite_type_name(const struct column *column, char ret_name[SQLITE_TYPE_SIZE])
 {
-    char text[64];
+    static const char *const names[] = {"",      "int",  "real",      "decimal", "text", "bool",
+                                        "bytes", "json", "timestamp", "date",    "uuid"};
+    size_t type = (size_t)column->type;
 
-    if (cell->is_null) {
-        sqlite3_bind_null(statement, at);
-        return;
-    }
+    if (column->type == RS_DECIMAL)
+        snprintf(ret_name, SQLITE_TYPE_SIZE, "decimal(%u,%u)", column->precision, column->scale);
+    else
+        snprintf(ret_name, SQLITE_TYPE_SIZE, "%s", type < sizeof names / sizeof names[0] ? names[type] : "");
+    return ret_name;
+}
+
+/* Numbers, times and UUIDs as text. False: the column's values are not of that kind. */
+static bool print_value(const struct column *column, const struct cell *cell, char ret_text[SQLITE_VALUE_SIZE])
+{
     switch (column->type) {
     case RS_INT:
     case RS_BOOL:
-        sqlite3_bind_int64(statement, at, cell->as.integer);
-        return;
+        snprintf(ret_text, SQLITE_VALUE_SIZE, "%" PRId64, cell->as.integer);
+        return true;
     case RS_REAL:
-        sqlite3_bind_double(statement, at, cell->as.real);
-        return;
-    case RS_TEXT:
-    case RS_JSON:
-        sqlite3_bind_text(statement, at, cell->as.data, (int)cell->size, SQLITE_STATIC);
-        return;
-    case RS_BYTES:
-        sqlite3_bind_blob(statement, at, cell->as.data, (int)cell->size, SQLITE_STATIC);
-        return;
+        snprintf(ret_text, SQLITE_VALUE_SIZE, "%.17g", cell->as.real);
+        return true;
     case RS_DECIMAL:
-        decimal_print(decimal_make(cell->as.decimal, (int32_t)column->scale), text);
-        break;
+        ret_text[decimal_print(decimal_make(cell->as.decimal, (int32_t)column->scale), ret_text)] = '\0';
+        return true;
     case RS_TIMESTAMP:
-        text_print_timestamp(cell->as.integer, text);
-        break;
+        text_print_timestamp(cell->as.integer, ret_text);
+        return true;
     case RS_DATE:
-        text_print_date((int32_t)cell->as.integer, text);
-        break;
+        text_print_date((int32_t)cell->as.integer, ret_text);
+        return true;
     case RS_UUID:
-        text_print_uuid(cell->as.uuid, text);
-        break;
+        text_print_uuid(cell->as.uuid, ret_text);
+        return true;
+    default:
+        return false;
     }
-    sqlite3_bind_text(statement, at, text, -1, SQLITE_TRANSIENT);
 }
 
-static bool read_text_form(const struct column *column, const char *text, size_t size, struct cell *cell)
+static void print_quoted(struct buffer *sql, const char *text, size_t size)
+{
+    buffer_putc(sql, '\'');
+    for (size_t i = 0; i < size; i++)
+        buffer_printf(sql, text[i] == '\'' ? "''" : "%c", text[i]);
+    buffer_putc(sql, '\'');
+}
+
+void sqlite_print_fallback(struct buffer *sql, const struct column *column)
+{
+    const struct cell *cell = &column->fallback;
+    char text[SQLITE_VALUE_SIZE];
+
+    if (column->type == RS_BYTES) {
+        buffer_puts(sql, "x'");
+        for (uint32_t i = 0; i < cell->size; i++)
+            buffer_printf(sql, "%02x", (unsigned char)cell->as.data[i]);
+        buffer_putc(sql, '\'');
+    } else if (!print_value(column, cell, text)) {
+        print_quoted(sql, cell->as.data, cell->size);
+    } else if (strcmp(sqlite_storage_name(column->type), "TEXT") == 0) {
+        print_quoted(sql, text, strlen(text));
+    } else {
+        buffer_puts(sql, text);
+    }
+}
+
+/* ---- Binding ---- */
+
+static int bind(struct sqlite *store, sqlite3_stmt *statement, int at, const struct column *column, const struct cell *cell)
+{
+    const char *data = cell->size == 0 ? "" : cell->as.data; /* a null pointer would bind null */
+    char *text = store->values[at];
+
+    switch (column->type) {
+    case RS_INT:
+    case RS_BOOL:
+        return sqlite3_bind_int64(statement, at, cell->as.integer);
+    case RS_REAL:
+        return sqlite3_bind_double(statement, at, cell->as.real);
+    case RS_TEXT:
+    case RS_JSON:
+        return sqlite3_bind_text64(statement, at, data, cell->size, SQLITE_STATIC, SQLITE_UTF8);
+    case RS_BYTES:
+        return sqlite3_bind_blob64(statement, at, data, cell->size, SQLITE_STATIC);
+    default:
+        (void)print_value(column, cell, text);
+        return sqlite3_bind_text(statement, at, text, -1, SQLITE_STATIC);
+    }
+}
+
+int sqlite_bind_cell(struct sqlite *store, sqlite3_stmt *statement, int at, const struct column *column, const struct cell *cell,
+                     struct error *ret_error)
+{
+    int code = cell->is_null ? sqlite3_bind_null(statement, at) : bind(store, statement, at, column, cell);
+
+    return code == SQLITE_OK ? 0 : sqlite_error(store, column->name, ret_error);
+}
+
+void sqlite_bind_id(struct sqlite *store, sqlite3_stmt *statement, int at, const uint8_t id[16])
+{
+    text_print_uuid(id, store->values[at]);
+    sqlite3_bind_text(statement, at, store->values[at], -1, SQLITE_STATIC);
+}
+
+/* ---- Reading ---- */
+
+static bool read_text(const struct column *column, const char *data, size_t size, struct cell *cell)
 {
     struct rs_decimal decimal;
     int32_t days;
 
     switch (column->type) {
     case RS_DECIMAL:
-        return decimal_parse(text, size, &decimal) && decimal_rescale(decimal, column->precision, column->scale, &cell->as.decimal);
+        return decimal_parse(data, size, &decimal) && decimal_rescale(decimal, column->precision, column->scale, &cell->as.decimal);
     case RS_TIMESTAMP:
-        return text_read_timestamp(text, size, &cell->as.integer);
+        return text_read_timestamp(data, size, &cell->as.integer);
     case RS_DATE:
-        if (!text_read_date(text, size, &days))
+        if (!text_read_date(data, size, &days))
             return false;
         cell->as.integer = days;
         return true;
     case RS_UUID:
-        return text_read_uuid(text, size, cell->as.uuid);
+        return text_read_uuid(data, size, cell->as.uuid);
     default:
-        cell->as.data = text;
+        cell->as.data = data;
         cell->size = (uint32_t)size;
-        return true;
+        return text_is_utf8(data, size, NULL);
     }
 }
 
-int sqlite_read_cell(const struct column *column, sqlite3_stmt *statement, int at, struct cell *ret_cell, struct error *ret_error)
+static bool read_value(const struct column *column, sqlite3_stmt *statement, int at, struct cell *cell)
 {
-    struct cell cell = {.operation = CELL_SET};
-    int type = sqlite3_column_type(statement, at);
-    bool is_good = true;
+    int storage = sqlite3_column_type(statement, at);
+    const void *data;
 
-    if (type == SQLITE_NULL) {
-        cell.is_null = true;
-    } else if (column->type == RS_INT || column->type == RS_BOOL) {
-        cell.as.integer = sqlite3_column_int64(statement, at);
-        is_good = type == SQLITE_INTEGER;
-    } else if (column->type == RS_REAL) {
-        cell.as.real = sqlite3_column_double(statement, at);
-        is_good = type == SQLITE_FLOAT || type == SQLITE_INTEGER;
-    } else if (column->type == RS_BYTES) {
-        cell.as.data = sqlite3_column_blob(statement, at);
-        cell.size = (uint32_t)sqlite3_column_bytes(statement, at);
-        is_good = type == SQLITE_BLOB;
-        if (cell.size == 0)
-            cell.as.data = "";
-    } else {
+    switch (column->type) {
+    case RS_INT:
+    case RS_BOOL:
+        cell->as.integer = sqlite3_column_int64(statement, at);
+        return storage == SQLITE_INTEGER && (column->type == RS_INT || cell->as.integer == 0 || cell->as.integer == 1);
+    case RS_REAL:
+        cell->as.real = sqlite3_column_double(statement, at);
+        return storage == SQLITE_FLOAT || storage == SQLITE_INTEGER;
+    case RS_BYTES:
+        data = sqlite3_column_blob(statement, at);
+        cell->size = (uint32_t)sqlite3_column_bytes(statement, at);
+        cell->as.data = cell->size == 0 ? "" : data;
+        return storage == SQLITE_BLOB;
+    default:
+        data = sqlite3_column_text(statement, at);
+        return storage == SQLITE_TEXT && data != NULL &&
+               read_text(column, data, (size_t)sqlite3_column_bytes(statement, at), cell);
+    }
+}
+
+int sqlite_read_cell(const struct table *table, uint32_t number, sqlite3_stmt *statement, int at, struct cell *ret_cell,
+                     struct error *ret_error)
+{
+    const struct column *column = &table->columns[number];
+    struct cell cell = {.operation = CELL_SET, .is_null = sqlite3_column_type(statement, at) == SQLITE_NULL};
+    char type[SQLITE_TYPE_SIZE];
+
+    if (!cell.is_null && !read_value(column, statement, at, &cell)) {
         const char *text = (const char *)sqlite3_column_text(statement, at);
 
-        is_good = type == SQLITE_TEXT && text != NULL &&
-                  read_text_form(column, text, (size_t)sqlite3_column_bytes(statement, at), &cell);
+        return error_set(ret_error, ERROR_CONFIG, "%s.%s holds \"%.60s\", which is no %s; somebody else has written to the table",
+                         table->name, column->name, text == NULL ? "" : text, sqlite_type_name(column, type));
     }
-    if (!is_good)
-        return error_set(ret_error, ERROR_CONFIG, "column %s: the stored value is not what the plugin declares", column->name);
     *ret_cell = cell;
     return 0;
 }
 
-/* ---- Functions for sums ---- */
+/* ---- For people ---- */
 
-static bool decimal_argument(sqlite3_value *value, int128 *ret_coefficient, uint32_t precision, uint32_t scale)
+const char *sqlite_show_key(const struct table *table, const struct cell *cells, char ret_text[SQLITE_KEY_SHOWN_SIZE])
 {
-    struct rs_decimal decimal;
-    const char *text = (const char *)sqlite3_value_text(value);
+    size_t size = 0;
 
-    *ret_coefficient = 0;
-    if (sqlite3_value_type(value) == SQLITE_NULL)
-        return true;
-    return text != NULL && decimal_parse(text, (size_t)sqlite3_value_bytes(value), &decimal) &&
-           decimal_rescale(decimal, precision, scale, ret_coefficient);
-}
+    ret_text[0] = '\0';
+    for (uint32_t i = 0; i < table->n_keys && size < SQLITE_KEY_SHOWN_SIZE - 1; i++) {
+        const struct column *column = &table->columns[table->keys[i]];
+        const struct cell *cell = &cells[table->keys[i]];
+        const char *separator = i > 0 ? ", " : "";
+        size_t room = SQLITE_KEY_SHOWN_SIZE - size;
+        char text[SQLITE_VALUE_SIZE];
+        int length;
 
-static void give_decimal(sqlite3_context *context, int128 coefficient, uint32_t scale)
-{
-    char text[64];
-
-    decimal_print(decimal_make(coefficient, (int32_t)scale), text);
-    sqlite3_result_text(context, text, -1, SQLITE_TRANSIENT);
-}
-
-/* readside_add(now, delta, precision, scale, name) */
-static void add_decimals(sqlite3_context *context, int n, sqlite3_value **values)
-{
-    uint32_t precision = (uint32_t)sqlite3_value_int(values[2]), scale = (uint32_t)sqlite3_value_int(values[3]);
-    int128 a, b, limit = decimal_power(precision);
-    char message[160];
-
-    (void)n;
-    if (!decimal_argument(values[0], &a, precision, scale) || !decimal_argument(values[1], &b, precision, scale)) {
-        sqlite3_result_error(context, "readside: a stored decimal is not one", -1);
-        return;
+        if (print_value(column, cell, text))
+            length = snprintf(ret_text + size, room, "%s%s", separator, text);
+        else if (column->type == RS_BYTES)
+            length = snprintf(ret_text + size, room, "%s%u bytes", separator, cell->size);
+        else
+            length = snprintf(ret_text + size, room, "%s%.*s", separator, (int)cell->size, cell->as.data);
+        size += length < 0 ? 0 : (size_t)length;
     }
-    if (__builtin_add_overflow(a, b, &a) || a >= limit || a <= -limit) {
-        snprintf(message, sizeof message, "readside: %s: the sum does not fit numeric(%u,%u)",
-                 (const char *)sqlite3_value_text(values[4]), precision, scale);
-        sqlite3_result_error(context, message, -1);
-        return;
-    }
-    give_decimal(context, a, scale);
-}
-
-/* readside_add_int(now, delta, name) */
-static void add_integers(sqlite3_context *context, int n, sqlite3_value **values)
-{
-    int64_t sum;
-    char message[160];
-
-    (void)n;
-    if (!__builtin_add_overflow((int64_t)sqlite3_value_int64(values[0]), (int64_t)sqlite3_value_int64(values[1]), &sum)) {
-        sqlite3_result_int64(context, sum);
-        return;
-    }
-    snprintf(message, sizeof message, "readside: %s: the sum exceeds 64 bits", (const char *)sqlite3_value_text(values[2]));
-    sqlite3_result_error(context, message, -1);
-}
-
-/* readside_greatest(now, other, scale) and readside_least: decimals compare by value, not as text. Null gives way. */
-static void choose_decimal(sqlite3_context *context, sqlite3_value **values, bool is_greatest)
-{
-    uint32_t scale = (uint32_t)sqlite3_value_int(values[2]);
-    int128 a, b;
-
-    if (sqlite3_value_type(values[0]) == SQLITE_NULL || sqlite3_value_type(values[1]) == SQLITE_NULL) {
-        sqlite3_result_value(context, values[sqlite3_value_type(values[0]) == SQLITE_NULL]);
-        return;
-    }
-    if (!decimal_argument(values[0], &a, RS_MAX_DIGITS, scale) || !decimal_argument(values[1], &b, RS_MAX_DIGITS, scale)) {
-        sqlite3_result_error(context, "readside: a stored decimal is not one", -1);
-        return;
-    }
-    sqlite3_result_value(context, values[is_greatest ? b > a : b < a]);
-}
-
-static void greatest(sqlite3_context *context, int n, sqlite3_value **values)
-{
-    (void)n;
-    choose_decimal(context, values, true);
-}
-
-static void least(sqlite3_context *context, int n, sqlite3_value **values)
-{
-    (void)n;
-    choose_decimal(context, values, false);
-}
-
-/* readside_same(theirs, ours, table, key): the partition that a row belongs to, or an error that stops ours. */
-static void same_partition(sqlite3_context *context, int n, sqlite3_value **values)
-{
-    char message[320];
-
-    (void)n;
-    if (sqlite3_value_int(values[0]) == sqlite3_value_int(values[1])) {
-        sqlite3_result_value(context, values[0]);
-        return;
-    }
-    snprintf(message, sizeof message, "readside: partition: row %.100s of %s belongs to partition %d, and an event of partition %d touches it",
-             (const char *)sqlite3_value_text(values[3]), (const char *)sqlite3_value_text(values[2]),
-             sqlite3_value_int(values[0]), sqlite3_value_int(values[1]));
-    sqlite3_result_error(context, message, -1);
-}
-
-int sqlite_add_functions(sqlite3 *connection)
-{
-    const int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC;
-    int code = sqlite3_create_function(connection, "readside_add", 5, flags, NULL, add_decimals, NULL, NULL);
-
-    if (code == SQLITE_OK)
-        code = sqlite3_create_function(connection, "readside_add_int", 3, flags, NULL, add_integers, NULL, NULL);
-    if (code == SQLITE_OK)
-        code = sqlite3_create_function(connection, "readside_greatest", 3, flags, NULL, greatest, NULL, NULL);
-    if (code == SQLITE_OK)
-        code = sqlite3_create_function(connection, "readside_least", 3, flags, NULL, least, NULL, NULL);
-    if (code == SQLITE_OK)
-        code = sqlite3_create_function(connection, "readside_same", 4, flags, NULL, same_partition, NULL, NULL);
-    return code;
+    return ret_text;
 }

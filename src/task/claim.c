@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FACTS_TIMEOUT_MS = 2000, REJOIN_SPREAD_US = 500 * 1000, FENCED_AGAIN_US = 60 * 1000 * 1000 };
+enum { FACTS_TIMEOUT_MS = 2000 };
 
 static int by_name(const void *a, const void *b)
 {
@@ -33,7 +33,7 @@ static int list_positions(struct sink *sink, bool is_waiting, struct error *ret_
     for (size_t i = 0; i < sink->progress.n; i++) {
         const struct partition *item = &sink->progress.items[i];
 
-        if (item->state != PARTITION_FENCED && (item->state == PARTITION_WAITING) == is_waiting)
+        if ((item->state == PARTITION_WAITING) == is_waiting)
             sink->positions[sink->n_positions++] =
                 (struct store_position){.topic = item->topic, .partition = item->partition};
     }
@@ -263,6 +263,8 @@ static int start_claimed(struct sink *sink, struct error *ret_error)
     }
     if (n > 0)
         result = sink->consumer.operations->start(sink->consumer.self, places, n, ret_error);
+    if (n > 0 && result == 0) /* the client remembers a pause across assignments */
+        result = sink->consumer.operations->resume(sink->consumer.self, places, n, ret_error);
     free(places);
     return result;
 }
@@ -327,26 +329,16 @@ int sink_start_resolve(struct sink *sink, struct error *ret_error)
     return 0;
 }
 
-/* Somebody else owns a position now. Never claim again without a new assignment: leave the group and join again. */
+/* Somebody else owns a position now. Never claim again without a new assignment: the process ends, which leaves the group, and
+ * its supervisor starts it anew after a jittered pause. */
 static int fenced(struct sink *sink, const struct store_position *position, struct error *ret_error)
 {
-    int64_t now = sink_now(sink);
-    bool is_again = sink->fenced_at_us != 0 && now - sink->fenced_at_us < FENCED_AGAIN_US;
-
     sink->counters.fenced++;
     sink_tell(sink, SINK_FENCED, position->topic, position->partition, -1, NULL);
-    if (is_again)
-        return error_set(ret_error, ERROR_FENCED,
-                         "fenced twice within a minute at %s/%d: somebody else claims the same positions. Is a second deployment "
-                         "running this pipeline under another group id?",
-                         position->topic, (int)position->partition);
-    sink->fenced_at_us = now;
-    sink->is_rejoining = true;
-    sink->rejoin_at_us = now + (int64_t)(random_next(&sink->random_state) % REJOIN_SPREAD_US);
-    for (size_t i = 0; i < sink->progress.n; i++)
-        sink->progress.items[i].state = PARTITION_FENCED;
-    sink->is_claim_due = false;
-    return sink_rewind(sink, "fenced", ret_error);
+    return error_set(ret_error, ERROR_FENCED,
+                     "%s/%d: somebody else has claimed or moved the position: an operator, or a task that took over. If it happens "
+                     "again and again, a second deployment may be running this pipeline under another group id",
+                     position->topic, (int)position->partition);
 }
 
 static void settle_partition(struct sink *sink, struct partition *partition, const struct store_position *position,
@@ -393,15 +385,27 @@ int sink_end_resolve(struct sink *sink, struct error *ret_error)
     return has_changed || sink->must_rewind ? sink_rewind(sink, "the store was asked what is committed", ret_error) : 0;
 }
 
-int sink_start_release(struct sink *sink, struct error *ret_error)
+static bool is_given_up(const struct rebalance *rebalance, const struct store_position *position)
+{
+    for (size_t i = 0; i < rebalance->n_partitions; i++)
+        if (rebalance->partitions[i].partition == position->partition && strcmp(rebalance->partitions[i].topic, position->topic) == 0)
+            return true;
+    return false;
+}
+
+int sink_start_release(struct sink *sink, const struct rebalance *rebalance, struct error *ret_error)
 {
     struct error failure = {0};
+    size_t n = 0;
     int result = list_positions(sink, false, ret_error);
 
     if (result != 0)
         return result;
-    if (sink->n_positions == 0 ||
-        store_start_release(sink->store, sink->positions, sink->n_positions, &failure) != 0) {
+    for (size_t i = 0; i < sink->n_positions; i++)
+        if (rebalance == NULL || is_given_up(rebalance, &sink->positions[i]))
+            sink->positions[n++] = sink->positions[i];
+    sink->n_positions = n;
+    if (n == 0 || store_start_release(sink->store, sink->positions, n, &failure) != 0) {
         sink->is_released = true; /* a courtesy: the next owner claims all the same */
         return 0;
     }

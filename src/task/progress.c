@@ -3,6 +3,7 @@
  */
 #include "task/progress.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -152,8 +153,7 @@ void partition_halt(struct partition *partition, const char *kind, bool is_of_ev
     partition->halt = HALT_PENDING;
     partition->halt_is_of_event = is_of_event;
     partition->halt_kind = kind;
-    strncpy(partition->halt_reason, reason, sizeof partition->halt_reason - 1);
-    partition->halt_reason[sizeof partition->halt_reason - 1] = '\0';
+    snprintf(partition->halt_reason, sizeof partition->halt_reason, "%s", reason);
 }
 
 static bool has_moved(const struct partition *partition)

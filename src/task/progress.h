@@ -21,7 +21,6 @@ enum partition_state {
     PARTITION_CLAIMED, /* claimed, not started yet */
     PARTITION_RUNNING, /* records flow */
     PARTITION_HALTED,  /* claimed and stopped with a reason */
-    PARTITION_FENCED,  /* somebody else has claimed it; it waits to be given back to the group */
 };
 
 enum halt_stage {

@@ -385,7 +385,7 @@ static int answer_group(struct sink *sink, bool *has_worked, struct error *ret_e
         return result != 0 ? result : leave_partitions(sink, &rebalance, ret_error);
     }
     if (!sink->is_released && !is_late && sink->phase == SINK_READY)
-        return sink_start_release(sink, ret_error);
+        return sink_start_release(sink, &rebalance, ret_error);
     return leave_partitions(sink, &rebalance, ret_error);
 }
 
@@ -395,8 +395,7 @@ static bool is_probe_due(const struct sink *sink)
 {
     bool has_halted = progress_count(&sink->progress, PARTITION_HALTED) > 0;
 
-    return sink->progress.n > 0 && !sink->is_rejoining &&
-           sink_now(sink) - sink->probed_at_us >= (has_halted ? PROBE_HALTED_US : PROBE_IDLE_US);
+    return sink->progress.n > 0 && sink_now(sink) - sink->probed_at_us >= (has_halted ? PROBE_HALTED_US : PROBE_IDLE_US);
 }
 
 static int begin(struct sink *sink, enum sink_operation operation, int result, const struct error *failure,
@@ -441,14 +440,8 @@ static int start_ready(struct sink *sink, bool *has_worked, struct error *ret_er
 static int start_operation(struct sink *sink, bool *has_worked, struct error *ret_error)
 {
     struct error failure = {0};
-    int64_t now = sink_now(sink);
 
-    if (sink->is_rejoining && now >= sink->rejoin_at_us) {
-        sink->is_rejoining = false;
-        *has_worked = true;
-        return sink->consumer.operations->rejoin(sink->consumer.self, ret_error);
-    }
-    if (sink->operation != SINK_IDLE || sink->is_leaving || now < sink->retry_at_us)
+    if (sink->operation != SINK_IDLE || sink->is_leaving || sink_now(sink) < sink->retry_at_us)
         return 0;
     switch (sink->phase) {
     case SINK_AWAY:
@@ -515,7 +508,7 @@ void sink_stop(struct sink *sink, int64_t timeout_us)
         if (sink->operation != SINK_IDLE)
             wait_for_something(sink);
     }
-    if (sink->operation != SINK_IDLE || sink->phase != SINK_READY || sink_start_release(sink, &error) != 0)
+    if (sink->operation != SINK_IDLE || sink->phase != SINK_READY || sink_start_release(sink, NULL, &error) != 0)
         return;
     while (sink->operation != SINK_IDLE && sink_now(sink) < deadline_us) {
         if (end_operation(sink, &has_worked, &error) != 0)
@@ -527,7 +520,7 @@ void sink_stop(struct sink *sink, int64_t timeout_us)
 
 bool sink_is_at_end(const struct sink *sink)
 {
-    return sink->phase == SINK_READY && sink->operation == SINK_IDLE && !sink->is_claim_due && !sink->is_rejoining &&
+    return sink->phase == SINK_READY && sink->operation == SINK_IDLE && !sink->is_claim_due &&
            progress_is_at_end(&sink->progress);
 }
 

@@ -115,9 +115,6 @@ struct sink {
     unsigned attempts;             /* failures in a row, for back-off */
     int64_t retry_at_us;           /* no write, claim or connect before that */
     bool has_connected;            /* once: from then on a store that refuses is away, not misconfigured */
-    bool is_rejoining;             /* fenced: leave the group at rejoin_at_us and join again */
-    int64_t rejoin_at_us;
-    int64_t fenced_at_us;          /* when it was fenced last; 0: never */
     int64_t probed_at_us;          /* when ownership was last confirmed */
     bool must_rewind;              /* batches were dropped while the store could not be asked: resolve ends in a rewind */
     struct store_position *positions;
@@ -178,7 +175,7 @@ int sink_new(const struct sink_settings *settings, const struct sink_parts *part
              struct error *ret_error) MUST_CHECK;
 struct sink *sink_free(struct sink *sink);
 
-/* One turn. 0: go on. CONFIG, BUG, FENCED (twice within a minute): the task must end; nothing is lost by ending. */
+/* One turn. 0: go on. CONFIG, BUG, FENCED: the task must end; nothing is lost by ending. */
 int sink_step(struct sink *sink, struct error *ret_error) MUST_CHECK;
 
 /* Settles what is in flight and gives the partitions up, at most timeout_us. The group is left by closing the consumer. */
@@ -215,6 +212,7 @@ int sink_start_claim(struct sink *sink, struct error *ret_error) MUST_CHECK;
 int sink_end_claim(struct sink *sink, struct error *ret_error) MUST_CHECK;
 int sink_start_resolve(struct sink *sink, struct error *ret_error) MUST_CHECK;
 int sink_end_resolve(struct sink *sink, struct error *ret_error) MUST_CHECK;
-int sink_start_release(struct sink *sink, struct error *ret_error) MUST_CHECK;
+/* Gives up the partitions that the group takes back; rebalance NULL: all of them. */
+int sink_start_release(struct sink *sink, const struct rebalance *rebalance, struct error *ret_error) MUST_CHECK;
 
 #endif

@@ -69,7 +69,7 @@ static void log_fact(enum sink_fact fact, const char *topic, const char *partiti
         log_info("what was not committed is fetched again", "reason", text, NULL);
         break;
     case SINK_FENCED:
-        log_warn("fenced: somebody else owns the position; leaving the group and joining again", "topic", topic, "partition",
+        log_warn("fenced: somebody else owns the position; the task ends and is started anew", "topic", topic, "partition",
                  partition, NULL);
         break;
     case SINK_WENT_BACK:

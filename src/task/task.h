@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "config/config.h"
-#include "worker/status.h"
+#include "task/status.h"
 
 #include <stdbool.h>
 

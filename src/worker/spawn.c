@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
@@ -59,8 +60,26 @@ static int set_signals(posix_spawnattr_t *attributes)
     return code;
 }
 
+/*
+ * The very binary that runs, also after another has taken its place. Its path is preferred where it still stands there, because
+ * tools that run programs (valgrind) are what the link itself leads to.
+ */
+static const char *find_self(char *path, size_t size)
+{
+    static const char link[] = "/proc/self/exe", deleted[] = " (deleted)";
+    ssize_t n = readlink(link, path, size - 1);
+
+    if (n <= 0 || (size_t)n >= size - 1)
+        return link;
+    path[n] = '\0';
+    if ((size_t)n >= sizeof deleted && strcmp(path + n - (sizeof deleted - 1), deleted) == 0)
+        return link;
+    return path;
+}
+
 static int start(char *const *arguments, const int *fds, pid_t *ret_pid)
 {
+    char self[PATH_MAX];
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     int code = posix_spawn_file_actions_init(&actions);
@@ -72,8 +91,8 @@ static int start(char *const *arguments, const int *fds, pid_t *ret_pid)
         code = add_actions(&actions, fds);
         if (code == 0)
             code = set_signals(&attributes);
-        if (code == 0) /* the very binary that runs, even when the file has been replaced since */
-            code = posix_spawn(ret_pid, "/proc/self/exe", &actions, &attributes, arguments, environ);
+        if (code == 0)
+            code = posix_spawn(ret_pid, find_self(self, sizeof self), &actions, &attributes, arguments, environ);
         posix_spawnattr_destroy(&attributes);
     }
     posix_spawn_file_actions_destroy(&actions);

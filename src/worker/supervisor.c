@@ -238,6 +238,8 @@ static void drop_ended(struct supervisor *supervisor)
 
         if (unit->is_leaving && unit_has_ended(unit)) {
             log_info("pipeline stopped", "pipeline", unit->name, "events", log_number(unit_events(unit)), NULL);
+            if (unit->has_failed_to_stop)
+                supervisor->exit_code = EXIT_CODE_BUG;
             if (unit->is_down && supervisor->is_stopping)
                 supervisor->exit_code = EXIT_CODE_CONFIG;
             *link = unit->next;

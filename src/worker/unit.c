@@ -204,6 +204,14 @@ static void describe_end(const struct child *child, int wait_status, char *ret_t
         snprintf(ret_text, size, "exit code %d (%s)", WEXITSTATUS(wait_status), exit_code_name(WEXITSTATUS(wait_status)));
 }
 
+/* Did it end as no task should: by a crash, or with a code that is none of ours (a sanitizer's, say)? */
+static bool is_defect(int wait_status)
+{
+    if (WIFSIGNALED(wait_status))
+        return WTERMSIG(wait_status) != SIGKILL && WTERMSIG(wait_status) != SIGTERM && WTERMSIG(wait_status) != SIGINT;
+    return WEXITSTATUS(wait_status) == EXIT_CODE_BUG || strcmp(exit_code_name(WEXITSTATUS(wait_status)), "unknown") == 0;
+}
+
 /* A task that a restart does not help: the pipeline waits for a person. */
 static void take_down(struct unit_host *host, struct unit *unit, struct child *child, int64_t now_us)
 {
@@ -231,8 +239,8 @@ static void end_child(struct unit_host *host, struct unit *unit, struct child *c
     child->control_fd = -1;
     if (was_stopping) {
         child->state = CHILD_ENDED;
-        unit->killed += WIFSIGNALED(wait_status) ? 1 : 0;
-        log_task(LOG_LEVEL_INFO, "task stopped", unit, child, "status", text);
+        unit->has_failed_to_stop |= is_defect(wait_status);
+        log_task(is_defect(wait_status) ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "task stopped", unit, child, "status", text);
     } else if (WIFEXITED(wait_status) &&
                (WEXITSTATUS(wait_status) == EXIT_CODE_CONFIG || WEXITSTATUS(wait_status) == EXIT_CODE_USAGE)) {
         log_task(LOG_LEVEL_ERROR, "task ended", unit, child, "status", text);

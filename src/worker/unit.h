@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "config/config.h"
 #include "worker/restart.h"
-#include "worker/status.h"
+#include "task/status.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -57,7 +57,7 @@ struct unit {
     bool is_down;    /* a person must change something first */
     bool is_leaving;
     int64_t events;  /* committed by processes that have ended */
-    int64_t killed;  /* processes that did not end in time when stopped */
+    bool has_failed_to_stop; /* one crashed instead of ending */
 };
 
 /* Packs the pipeline's configuration and takes slots; starts nothing. CONFIG: no slots left. */

@@ -228,7 +228,7 @@ static int answer(void *self, struct error *ret_error)
         if (!member->pending_set[i])
             continue;
         member->is_owner[i] = member->pending == REBALANCE_ASSIGN;
-        member->is_started[i] = member->is_paused[i] = false;
+        member->is_started[i] = false; /* a pause outlives the assignment, as in librdkafka */
     }
     member->pending = REBALANCE_NONE;
     member->is_shown = false;

@@ -282,7 +282,7 @@ static void turn_worker(struct world *world, struct worker *worker)
         return;
     result = sink_step(worker->sink, &error);
     if (result == ERROR_FENCED)
-        kill_worker(world, worker); /* twice within a minute: the process ends and is started again */
+        kill_worker(world, worker); /* the process ends and is started again */
     else if (result != 0)
         world_fail(world, "worker %d ended: %s: %s", worker->number, error_class_name(result), error.text);
 }

@@ -15,7 +15,7 @@
 #include "worker/notify.h"
 #include "worker/plan.h"
 #include "worker/restart.h"
-#include "worker/status.h"
+#include "task/status.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,8 +4,8 @@
  * A memfd, inherited by the task over a fixed descriptor. Counters are C11 atomics; one writer each. Nothing in it decides
  * anything about data: it serves logs, watchdog and people.
  */
-#ifndef WORKER_STATUS_H
-#define WORKER_STATUS_H
+#ifndef TASK_STATUS_H
+#define TASK_STATUS_H
 
 #include "base/error.h"
 

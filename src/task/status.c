@@ -3,7 +3,7 @@
  *
  * Never interprets what is in a slot. Its size is sealed, so that no task can shrink it under the others.
  */
-#include "worker/status.h"
+#include "task/status.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,0 +1,352 @@
+"""Bad events, configs, plugins, servers: a message that names the place and the way out; nothing is lost or skipped unasked."""
+import decimal
+import json
+
+import pytest
+
+import oracle
+from servers import eventually
+from worker import readside
+
+
+def one_partition(scene, store, *records, **keys):
+    made = scene(store, partitions=1, **keys)
+    made.produce(records)
+    return made
+
+
+def halted(made, partition=0, deadline=30):
+    """(next offset, reason) once the partition is halted."""
+    def check():
+        row = made.positions().get(partition)
+        return row if row and row[1] == "halted" else None
+    row = eventually(check, deadline, f"partition {partition} is halted")
+    return row[0], row[2]
+
+
+BAD_EVENTS = {
+    "not JSON": (("a", "{this is not json"), "JSON"),
+    "not an object": (("a", "[1, 2]"), "object"),
+    "no type": (("a", {"account": "a", "amount": "1.00", "at": "2026-11-23T04:00:00Z"}), "type"),
+    "type is a number": (("a", '{"type":{"x":1},"account":"a"}'), "type"),
+    "no key": ((None, oracle.deposited("a", "1.00")[1]), "key"),
+    "another key": (("b", oracle.deposited("a", "1.00")[1]), "record key"),
+    "field missing": (("a", {"type": "Deposited", "account": "a", "at": "2026-11-23T04:00:00Z"}), "amount"),
+    "field of another type": (("a", {"type": "Deposited", "account": "a", "amount": True, "at": "2026-11-23T04:00:00Z"}), "amount"),
+    "text that is no decimal": (("a", {"type": "Deposited", "account": "a", "amount": "12,50", "at": "2026-11-23T04:00:00Z"}), "12,50"),
+    "three decimals": (("a", {"type": "Deposited", "account": "a", "amount": "1.005", "at": "2026-11-23T04:00:00Z"}), "1.005"),
+    "too large for the column": (("a", {"type": "Deposited", "account": "a", "amount": "1" + "0" * 18, "at": "2026-11-23T04:00:00Z"}),
+                                 "balance"),
+    "time without a zone": (("a", {"type": "Deposited", "account": "a", "amount": "1.00", "at": "2026-11-23T04:00:00"}), "at"),
+    "account too long": (("x" * 200, {"type": "Deposited", "account": "x" * 200, "amount": "1.00", "at": "2026-11-23T04:00:00Z"}),
+                         "account"),
+}
+
+
+@pytest.mark.parametrize("what", sorted(BAD_EVENTS))
+def test_a_poison_event_stops_its_partition_and_no_other(scene, pg_store, what):
+    record, word = BAD_EVENTS[what]
+    made = scene(pg_store, partitions=2)
+    made.produce([("a", oracle.deposited("a", "5.00")[1], 0), (*record, 0), ("a", oracle.deposited("a", "7.00")[1], 0)])
+    made.produce([("b", oracle.deposited("b", "9.00")[1], 1)])
+    worker = made.worker()
+    offset, reason = halted(made)
+    assert offset == 1 and "offset 1" in reason and word in reason, reason
+    eventually(lambda: made.positions()[1][0] == 1)
+    assert dict((row[0], row[2]) for row in made.accounts()) == {"a": decimal.Decimal("5.00"), "b": decimal.Decimal("9.00")}
+    line = worker.lines("halted")[-1]
+    assert f"topic={made.topic}" in line and "partition=0" in line and "offset=1" in line
+    status = readside("status", worker.config)
+    assert "halted" in status.stdout and word in status.stdout, status.stdout
+
+
+def test_skip_lets_the_partition_go_on(scene, store):
+    made = one_partition(scene, store, oracle.deposited("a", "5.00"), ("a", "junk"), oracle.deposited("a", "7.00"))
+    worker = made.worker()
+    assert halted(made)[0] == 1
+    refused = readside("positions", worker.config, "bank", "skip", made.topic, "0", "--to", "2", "--reason", "junk")
+    assert refused.returncode != 0 and "--accept-loss" in refused.stderr
+    skipped = readside("positions", worker.config, "bank", "skip", made.topic, "0", "--to", "2", "--accept-loss", "--reason", "junk")
+    assert skipped.returncode == 0, skipped.stderr
+    made.reaches_end()
+    assert [decimal.Decimal(row[2]) for row in made.accounts()] == [decimal.Decimal("12.00")]
+    assert store.query("SELECT action, old_offset, new_offset, reason FROM readside_audit") == [("set", 1, 2, "junk")]
+
+
+def test_set_back_needs_to_accept_duplicates(scene, pg_store):
+    made = one_partition(scene, pg_store, oracle.deposited("a", "5.00"))
+    worker = made.worker()
+    made.reaches_end()
+    refused = readside("positions", worker.config, "bank", "set", made.topic, "0", "0", "--reason", "again")
+    assert refused.returncode != 0 and "--accept-duplicates" in refused.stderr
+    done = readside("positions", worker.config, "bank", "set", made.topic, "0", "0", "--accept-duplicates", "--reason", "again")
+    assert done.returncode == 0, done.stderr
+    eventually(lambda: pg_store.query("SELECT balance FROM accounts") == [(decimal.Decimal("10.00"),)], 40)
+
+
+def test_resume_tries_a_poison_event_again(scene, pg_store):
+    made = one_partition(scene, pg_store, ("a", "junk"))
+    worker = made.worker()
+    halted(made)
+    first = len(worker.lines("partition halted"))
+    done = readside("resume", worker.config, "bank", made.topic, "0")
+    assert done.returncode == 0, done.stderr
+    eventually(lambda: len(worker.lines("partition halted")) > first, 30)
+    assert halted(made)[0] == 0
+
+
+def test_a_sum_that_overflows_names_the_culprit(scene, store):
+    big = "9" * 17 + "9.00"
+    records = [oracle.deposited("ok", "1.00") for _ in range(50)]
+    made = one_partition(scene, store, *records, oracle.deposited("a", big), oracle.deposited("a", big), oracle.deposited("ok", "1.00"))
+    made.worker()
+    offset, reason = halted(made, deadline=60)
+    assert offset == 51, reason
+    rows = {row[0]: decimal.Decimal(row[2]) for row in made.accounts()}
+    assert rows == {"ok": decimal.Decimal("50.00"), "a": decimal.Decimal(big)}
+
+
+def test_a_constraint_of_the_database_names_the_culprit(scene, pg_store):
+    made = one_partition(scene, pg_store, oracle.deposited("a", "1.00"))
+    worker = made.worker()
+    made.reaches_end()
+    worker.stop()
+    pg_store.query("ALTER TABLE accounts__v1 ADD CONSTRAINT positive CHECK (balance >= 0)")
+    made.produce([oracle.deposited("b", "1.00") for _ in range(30)] + [oracle.withdrawn("c", "1.00")] +
+                 [oracle.deposited("b", "1.00") for _ in range(5)])
+    made.worker("w2", store={"allow_constraints": True})
+    offset, reason = halted(made, deadline=60)
+    assert offset == 31 and "positive" in reason, reason
+    assert dict((row[0], row[2]) for row in made.accounts())["b"] == decimal.Decimal("30.00")
+
+
+def test_a_row_of_two_partitions_stops_the_second(scene, pg_store):
+    made = scene(pg_store, partitions=2)
+    made.produce([("a", oracle.deposited("a", "1.00")[1], 0)])
+    made.worker()
+    eventually(lambda: made.positions().get(0, (0,))[0] == 1)
+    made.produce([("a", oracle.deposited("a", "1.00")[1], 1)])
+    _, reason = halted(made, 1, 60)
+    assert "belongs to" in reason or "touched from partition" in reason, reason
+    assert pg_store.query("SELECT balance FROM accounts") == [(decimal.Decimal("1.00"),)]
+
+
+def test_a_crashing_plugin_harms_its_pipeline_only(scene, pg_store):
+    made = one_partition(scene, pg_store, ("a", {"type": "Crash", "account": "a"}), plugin="naughty")
+    worker = made.worker()
+    worker.wait_log("task|signal", 20)
+    assert worker.is_running()
+
+
+@pytest.mark.parametrize("event, word", [("UnknownColumn", ""), ("UnknownVerdict", "")])
+def test_a_broken_plugin_is_told(scene, pg_store, event, word):
+    made = one_partition(scene, pg_store, ("a", {"type": event, "account": "a"}), plugin="naughty")
+    worker = made.worker()
+    worker.wait_log("level=(error|warn)", 20)
+    assert worker.is_running()
+    assert made.positions().get(0, (0,))[0] == 0
+
+
+# ---- Configuration, plugins, servers ----
+
+def check(made, **changes):
+    return readside("check", made.config("checked", **changes))
+
+
+def test_check_says_ok(scene, store):
+    made = one_partition(scene, store, oracle.deposited("a", "1.00"))
+    worker = made.worker()
+    made.reaches_end()
+    worker.stop()
+    result = readside("check", worker.config)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_an_unknown_key_is_refused_with_place_and_nearest_name(scene, store):
+    made = one_partition(scene, store)
+    result = check(made, tpoics=["x"])
+    assert result.returncode == 78
+    assert "tpoics" in result.stdout + result.stderr and "topics" in result.stdout + result.stderr
+    assert "readside.conf:" in result.stdout + result.stderr
+
+
+def test_a_missing_plugin(scene, store):
+    result = check(one_partition(scene, store), plugin="nowhere")
+    assert result.returncode == 78 and "nowhere.so" in result.stdout + result.stderr
+
+
+def test_a_plugin_of_another_abi(scene, store):
+    result = check(one_partition(scene, store), plugin="bad_major")
+    assert result.returncode == 78 and "compile the plugin again" in result.stdout + result.stderr
+
+
+def test_a_plugin_without_the_function(scene, store):
+    result = check(one_partition(scene, store), plugin="bad_symbol")
+    assert result.returncode == 78 and "readside_projection" in result.stdout + result.stderr
+
+
+def test_an_unknown_plugin_option(scene, store):
+    result = check(one_partition(scene, store), options={"daily_total": True})
+    assert result.returncode == 78 and "daily_totals" in result.stdout + result.stderr
+
+
+def test_an_unreachable_broker(scene, store):
+    made = one_partition(scene, store)
+    made.bootstrap = "127.0.0.1:1"
+    result = check(made)
+    assert result.returncode != 0 and "127.0.0.1:1" in result.stdout + result.stderr
+
+
+def test_an_unreachable_store(scene, pg_store):
+    result = check(one_partition(scene, pg_store), store={"uri": "postgresql://readside@127.0.0.1:1/x"})
+    assert result.returncode != 0 and "127.0.0.1" in result.stdout + result.stderr
+
+
+def test_a_wrong_password(scene, pg_store, tmp_path):
+    wrong = tmp_path / "wrong"
+    wrong.touch(mode=0o600)
+    wrong.write_text("not it")
+    result = check(one_partition(scene, pg_store), store={"password": f"file:{wrong}"})
+    assert result.returncode == 78 and "password" in result.stdout + result.stderr
+
+
+def test_a_missing_topic(scene, store):
+    made = one_partition(scene, store)
+    result = check(made, topics=["there_is_no_such_topic"])
+    assert result.returncode != 0 and "there_is_no_such_topic" in result.stdout + result.stderr
+
+
+def test_a_missing_topic_ends_the_pipeline_with_a_reason(scene, pg_store):
+    made = one_partition(scene, pg_store)
+    worker = made.worker("w1", topics=["there_is_no_such_topic"])
+    worker.wait_log("there_is_no_such_topic", 30)
+
+
+def test_a_table_that_differs(scene, store):
+    made = one_partition(scene, store, oracle.deposited("a", "1.00"))
+    worker = made.worker()
+    made.reaches_end()
+    worker.stop()
+    store.query("ALTER TABLE accounts__v1 RENAME COLUMN owner TO holder")
+    result = check(made)
+    assert result.returncode == 78
+    assert "accounts__v1" in result.stdout + result.stderr and "owner" in result.stdout + result.stderr
+
+
+def test_schema_check_does_not_create(scene, store):
+    made = one_partition(scene, store)
+    result = check(made, store={"schema": "check"})
+    assert result.returncode != 0 and "schema" in result.stdout + result.stderr
+
+
+def test_an_unlogged_table_is_refused(scene, pg_store):
+    made = one_partition(scene, pg_store, oracle.deposited("a", "1.00"))
+    worker = made.worker()
+    made.reaches_end()
+    worker.stop()
+    pg_store.query("ALTER TABLE accounts__v1 SET UNLOGGED")
+    result = check(made)
+    assert result.returncode == 78 and "LOGGED" in result.stdout + result.stderr
+
+
+def test_a_trigger_is_refused_unless_allowed(scene, pg_store):
+    made = one_partition(scene, pg_store, oracle.deposited("a", "1.00"))
+    worker = made.worker()
+    made.reaches_end()
+    worker.stop()
+    pg_store.query("CREATE UNIQUE INDEX extra ON accounts__v1 (owner)")
+    result = check(made)
+    assert result.returncode == 78 and "extra" in result.stdout + result.stderr
+    assert check(made, store={"allow_constraints": True}).returncode == 0
+
+
+def test_another_revision_is_refused(scene, pg_store):
+    made = one_partition(scene, pg_store, oracle.deposited("a", "1.00"))
+    worker = made.worker()
+    made.reaches_end()
+    worker.stop()
+    pg_store.query("UPDATE readside_projections SET revision = 7")
+    other = made.worker("w2")
+    other.wait_log("revision", 30)
+    assert pg_store.query("SELECT max(epoch) FROM readside_positions")  # nothing else to see: it must not have gone on
+    assert pg_store.query("SELECT count(*) FROM accounts") == [(1,)]
+
+
+def test_a_topic_created_again_stops_the_partition(scene, pg_store, kafka):
+    made = one_partition(scene, pg_store, oracle.deposited("a", "1.00"))
+    worker = made.worker()
+    made.reaches_end()
+    worker.stop()
+    kafka.delete_topic(made.topic)
+    kafka.create_topic(made.topic, 1)
+    made.produce([oracle.deposited("a", "1.00") for _ in range(5)])
+    made.worker("w2")
+    _, reason = halted(made)
+    assert "created again" in reason
+    assert pg_store.query("SELECT balance FROM accounts") == [(decimal.Decimal("1.00"),)]
+
+
+def test_events_deleted_by_retention_stop_the_partition(scene, pg_store, kafka):
+    made = one_partition(scene, pg_store, oracle.deposited("a", "1.00"))
+    worker = made.worker()
+    made.reaches_end()
+    worker.stop()
+    made.produce([oracle.deposited("a", "1.00") for _ in range(5)])
+    kafka.delete_records(made.topic, {0: 4})
+    made.worker("w2")
+    offset, reason = halted(made)
+    assert offset == 1 and "--accept-loss" in reason
+
+
+def test_added_partitions_stop_a_partitioned_pipeline(scene, pg_store, kafka):
+    made = one_partition(scene, pg_store, oracle.deposited("a", "1.00"))
+    worker = made.worker()
+    made.reaches_end()
+    worker.stop()
+    kafka.add_partitions(made.topic, 2)
+    other = made.worker("w2")
+    other.wait_log("has grown", 40)
+
+
+def test_another_cluster_stops_the_partition(scene, pg_store):
+    made = one_partition(scene, pg_store, oracle.deposited("a", "1.00"))
+    worker = made.worker()
+    made.reaches_end()
+    worker.stop()
+    pg_store.query("UPDATE readside_positions SET cluster_id = 'another'")
+    made.worker("w2")
+    _, reason = halted(made)
+    assert "cluster" in reason
+
+
+def test_two_group_ids_on_one_pipeline_do_not_count_twice(scene, pg_store):
+    records = list(oracle.random_events(3000, 30))
+    made = scene(pg_store)
+    made.produce(records)
+    made.worker("w1")
+    made.worker("w2", group_id="another-group")
+    made.agrees(oracle.Bank(records), 60)
+
+
+def test_reset_drops_the_version(scene, store):
+    made = one_partition(scene, store, oracle.deposited("a", "1.00"))
+    worker = made.worker()
+    made.reaches_end()
+    worker.stop()
+    assert readside("reset", worker.config, "bank").returncode != 0  # not without a confirmation
+    done = readside("reset", worker.config, "bank", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert made.positions() == {}
+    made.worker("w2")
+    made.reaches_end()
+    assert [decimal.Decimal(row[2]) for row in made.accounts()] == [decimal.Decimal("1.00")]
+
+
+def test_gaps_forbid_stops_at_a_gap(scene, pg_store):
+    made = scene(pg_store, partitions=1, gaps="forbid")
+    made.produce([oracle.deposited("a", "1.00")])
+    made.produce([oracle.deposited("a", "1.00")], "commit")
+    made.produce([oracle.deposited("a", "1.00")])
+    made.worker()
+    offset, reason = halted(made)
+    assert offset == 2 and "gaps" in reason
