@@ -37,7 +37,8 @@ static int list_positions(struct sink *sink, bool is_waiting, struct error *ret_
             sink->positions[sink->n_positions++] =
                 (struct store_position){.topic = item->topic, .partition = item->partition};
     }
-    qsort(sink->positions, sink->n_positions, sizeof *sink->positions, by_name);
+    if (sink->n_positions > 1)
+        qsort(sink->positions, sink->n_positions, sizeof *sink->positions, by_name);
     return 0;
 }
 

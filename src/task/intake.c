@@ -297,6 +297,7 @@ int sink_take(struct sink *sink, bool *ret_has_worked, struct error *ret_error)
         return 0;
     if (sink->cursor == sink->n_records) {
         result = poll_consumer(sink, ret_error);
+        sink->is_flooded = sink->n_records == SINK_TAKE_MAX;
         if (result != 0 || sink->n_records == 0)
             return result;
     }

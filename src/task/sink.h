@@ -142,6 +142,8 @@ struct sink {
     size_t sent_events;
     size_t event_limit;          /* events a batch may hold; halves while a culprit is looked for */
     int64_t written_at_us;       /* when the last write started */
+    int64_t write_us;            /* how long it took */
+    bool is_flooded;             /* the last take brought as many records as it could */
     int64_t moved_at_us;         /* when a position first moved without events; 0: none has */
     struct partition_offset first;      /* first event of the growing batch */
     struct partition_offset sent_first; /* of the batch being written: the culprit when it is the only one */

@@ -241,6 +241,7 @@ def test_readers_never_see_a_half_applied_transfer(scene, pg_store):
     made = scene(pg_store, partitions=1)
     made.produce([oracle.deposited("a", "1.00") for _ in range(20000)])
     made.worker()
+    eventually(lambda: made.positions(), 40)
     seen = set()
 
     def look():
