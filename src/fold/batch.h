@@ -4,6 +4,8 @@
  * Owned by one task and its one thread. Two batches take turns: one is being folded while the other is being written; a batch
  * that is being written is not changed. Each event is all or nothing: batch_begin() .. batch_keep() or batch_undo().
  *
+ * A batch takes what fits its bounds: an event that exceeds them is refused with FOLD_FULL unless it is the batch's first.
+ *
  * Merging, per column: set over anything is set; add over add sums; add over set sums into it; max over max keeps the greater
  * (min likewise); remove clears the row; set after remove makes a new row that starts from the fallbacks. Combinations that one
  * statement cannot express (add over max, max over add) need the row's stored values: FOLD_NEEDS_ROW.
@@ -37,16 +39,16 @@ enum row_base { BASE_UNKNOWN, BASE_ABSENT, BASE_PRESENT };
 
 struct row {
     const struct table *table;
-    const uint8_t *key; /* canonical bytes: equal keys have equal bytes, memcmp orders as the values do */
+    const uint8_t *key; /* canonical bytes: equal keys have equal bytes; bytes, then length, order as the values do */
+    uint64_t hash;
     uint32_t key_size;
     int32_t partition;  /* Kafka partition that touches it; of no meaning in shared tables */
-    uint64_t hash;
-    uint32_t slot;      /* internal: its place in the hash table */
+    const struct cell *base_cells; /* BASE_PRESENT: the values before this batch */
     uint8_t base;       /* enum row_base */
     bool is_removed;    /* removed at some point in this batch: what follows starts from the fallbacks */
     bool is_written;    /* does the batch change it? */
     bool has_values;    /* a column was touched since the last removal: the row exists */
-    const struct cell *base_cells; /* BASE_PRESENT: the values before this batch */
+    bool is_wanted;     /* internal: among batch_wanted() */
     struct cell cells[]; /* one a column, keys included (CELL_SET) */
 };
 
@@ -94,25 +96,27 @@ void batch_keep(struct batch *batch);
 void batch_undo(struct batch *batch);
 
 /*
- * The row of that key. POISON: a key does not fit (type, null, too long, too large); HALT: another partition touched the row in
- * this batch; BUG: wrong table or number of keys.
+ * The row of that key. POISON: a key does not fit (null, too long, too large); HALT: another partition touched the row in this
+ * batch; BUG: wrong table, number or type of keys; FOLD_FULL.
  */
 int batch_row(struct batch *batch, uint32_t table, const struct rs_value *keys, uint32_t n_keys, struct row **ret_row,
               struct error *ret_error) MUST_CHECK;
-/* value->type 0: null. 0, POISON (does not fit), BUG (unknown column, other type, key column, operation not declared). */
+/* value->type 0: null. 0, FOLD_FULL, POISON (does not fit), BUG (unknown column, other type, key column, shared table). */
 int batch_set(struct batch *batch, struct row *row, uint32_t column, const struct rs_value *value,
               struct error *ret_error) MUST_CHECK;
-/* operation: enum rs_operation. 0, fold_result, POISON, BUG. */
+/* operation: enum rs_operation. 0, fold_result, POISON, BUG (as set; also: not the declared operation, a fallback that forbids it). */
 int batch_apply(struct batch *batch, struct row *row, uint32_t column, uint32_t operation, const struct rs_value *value,
                 struct error *ret_error) MUST_CHECK;
-/* ret_value->type 0 when null or no row. Text is valid as long as the batch. 0, FOLD_NEEDS_ROW, BUG. */
+/* ret_value->type 0 when null or no row. Text is valid as long as the batch. 0, FOLD_NEEDS_ROW, BUG; a sum that does not fit its
+ * column cannot be read: FOLD_FULL or, in the first event, POISON. */
 int batch_get(struct batch *batch, struct row *row, uint32_t column, uint32_t type, struct rs_value *ret_value,
               struct error *ret_error) MUST_CHECK;
 int batch_exists(struct batch *batch, struct row *row, bool *ret_exists, struct error *ret_error) MUST_CHECK;
 int batch_remove(struct batch *batch, struct row *row, struct error *ret_error) MUST_CHECK;
 int batch_emit(struct batch *batch, const struct rs_message *message, struct error *ret_error) MUST_CHECK;
 
-/* Is the row's base known, in this batch, the earlier one or the cache? Asks for it (batch_wanted) if not. For declared reads. */
+/* Is the row's base known, in this batch, the earlier one or the cache? Asks for it (batch_wanted) if not; 0 in both cases, and
+ * when the batch is full. For declared reads. */
 int batch_want(struct batch *batch, uint32_t table, const struct rs_value *keys, uint32_t n_keys,
                struct error *ret_error) MUST_CHECK;
 
@@ -122,16 +126,22 @@ struct wanted_row {
     const struct cell *keys; /* n_keys cells in key order */
     const uint8_t *key;
     uint32_t key_size;
+    struct row *row; /* internal */
 };
 
 /* Rows asked for since the last batch_clear_wanted(), each once. They live as long as the batch. */
 const struct wanted_row *batch_wanted(const struct batch *batch, size_t *ret_n);
+/*
+ * What the store holds of batch_wanted()[index], once no earlier batch that may hold the row is in flight. cells: one a column;
+ * NULL: there is no such row. Copied; the batch then knows the row whatever becomes of the cache. 0 or BUG (out of memory).
+ */
+int batch_load(struct batch *batch, size_t index, const struct cell *cells, struct error *ret_error) MUST_CHECK;
 void batch_clear_wanted(struct batch *batch);
 
 /* ---- The whole ---- */
 bool batch_is_empty(const struct batch *batch);
 bool batch_is_full(const struct batch *batch); /* a bound of batch_limits is reached */
-size_t batch_rows(const struct batch *batch);
+size_t batch_rows(const struct batch *batch);  /* held, those only read included; once closed: rows in groups */
 size_t batch_bytes(const struct batch *batch);
 
 /*
@@ -143,18 +153,19 @@ int batch_close(struct batch *batch, struct error *ret_error) MUST_CHECK;
 const struct change_group *batch_groups(const struct batch *batch, size_t *ret_n);
 const struct outbox_message *batch_outbox(const struct batch *batch, size_t *ret_n);
 
-
 /* ---- The row cache: committed values of partitioned tables ---- */
 struct row_cache *row_cache_new(const struct table *tables, uint32_t n_tables, size_t max_bytes, uint64_t seed);
 struct row_cache *row_cache_free(struct row_cache *cache);
 void row_cache_clear(struct row_cache *cache);
-/* cells: one a column; NULL: the store has no such row. Copied. Bounded: old rows give way. 0 or BUG (out of memory). */
+/* cells: one a column, as stores give them; NULL: the store has no such row. Copied. Bounded: old rows give way. 0 or BUG (out of
+ * memory). */
 int row_cache_put(struct row_cache *cache, const struct table *table, const uint8_t *key, uint32_t key_size,
                   const struct cell *cells, struct error *ret_error) MUST_CHECK;
 /* The batch has committed: rows whose values are fully known enter the cache, others leave it. */
 void row_cache_absorb(struct row_cache *cache, const struct batch *batch);
 
-/* Final value of each column of a row with a known base (operations applied); false when the base is unknown or the row absent. */
+/* Final value of each column of a row of a closed batch, operations applied, CELL_SET; false when its base is unknown or it does
+ * not exist. */
 bool batch_final_cells(const struct row *row, struct cell *ret_cells);
 
 #endif

@@ -1,90 +1,63 @@
 /*
  * group - the end of folding: sums are judged, rows put in key order and grouped by what is done to them.
+ *
+ * Called by the sink once for each batch, in the task's one thread. What it leaves behind lies in the batch's arena.
  */
 #include "fold/inside.h"
 
+#include "base/hash.h"
+#include "fold/key.h"
+#include "fold/sort.h"
 #include "fold/value.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-struct sortable {
-    uint64_t prefix; /* the first 8 bytes of the key, as a number that orders like them */
-    struct row *row;
+enum { BUCKETS = 1024, NO_GROUP = UINT32_MAX };
+
+/* What is known of a group while rows are dealt out to groups; beside batch->groups, in the same order. */
+struct draft {
+    uint64_t hash;
+    uint32_t next; /* in the same bucket */
 };
 
-static int by_key(const void *a, const void *b)
-{
-    const struct sortable *x = a, *y = b;
-    uint32_t size;
-    int order;
-
-    if (x->prefix != y->prefix)
-        return x->prefix < y->prefix ? -1 : 1;
-    size = x->row->key_size < y->row->key_size ? x->row->key_size : y->row->key_size;
-    order = memcmp(x->row->key, y->row->key, size);
-    return order != 0 ? order : (x->row->key_size > y->row->key_size) - (x->row->key_size < y->row->key_size);
-}
-
-static uint64_t prefix_of(const struct row *row)
-{
-    uint8_t bytes[8] = {0};
-    uint64_t prefix;
-
-    memcpy(bytes, row->key, row->key_size < 8 ? row->key_size : 8);
-    memcpy(&prefix, bytes, 8);
-    return __builtin_bswap64(prefix);
-}
-
-/* Rows that the batch changes, in key order. Returns their number; NULL rows: out of memory. */
-static struct sortable *sorted_rows(const struct map *map, size_t *ret_n)
-{
-    struct sortable *rows = malloc((map->n_rows + 1) * sizeof *rows);
-    size_t n = 0;
-
-    for (size_t i = 0; rows != NULL && i < map->n_rows; i++)
-        if (map->rows[i]->is_written)
-            rows[n++] = (struct sortable){.prefix = prefix_of(map->rows[i]), .row = map->rows[i]};
-    if (rows != NULL)
-        qsort(rows, n, sizeof *rows, by_key);
-    *ret_n = n;
-    return rows;
-}
+struct closing {
+    struct batch *batch;
+    const struct table *table;
+    struct sortable *rows; /* changed, in key order; then prefix is the number of the row's group */
+    size_t n_rows;
+    struct sortable *spare;
+    struct draft *drafts;
+    size_t drafts_capacity;
+    uint32_t buckets[BUCKETS]; /* the first group of each, or NO_GROUP */
+    size_t first;              /* group of the table */
+};
 
 /* ---- Judging ---- */
 
-static int too_large(const struct row *row, uint32_t column, struct error *ret_error)
+static int misfit(const struct batch *batch, const struct row *row, uint32_t column, const struct cell *sum,
+                  struct error *ret_error)
 {
-    const struct table *table = row->table;
-    const struct cell *key = &row->cells[table->keys[0]];
-    bool is_text = table->columns[table->keys[0]].type == RS_TEXT;
+    char key[VALUE_SHOWN_SIZE * 2];
+    int result = row_sum_misfit(batch, row, column, sum, ret_error);
 
-    return error_set(ret_error, ERROR_POISON, "%s.%s of the row %.*s: the sum does not fit the column", table->name,
-                     table->columns[column].name, is_text && key->size < 100 ? (int)key->size : 0,
-                     is_text ? key->as.data : "");
+    key_print(row->table, row->cells, key, sizeof key);
+    return result == ERROR_POISON ? error_wrap(ret_error, "row %s of %s", key, row->table->name) : result;
 }
 
-/* Turns the wide integers of the fold into those of the column, and sees whether sums fit. */
-static int narrow(struct row *row, uint32_t number, struct error *ret_error)
+/* The batch's net, and with it the new value where the old one is known, must fit the column. */
+static int judge_cell(const struct batch *batch, const struct row *row, uint32_t number, struct error *ret_error)
 {
     const struct column *column = &row->table->columns[number];
-    struct cell *cell = &row->cells[number];
+    const struct cell *cell = &row->cells[number];
+    struct cell value;
 
-    if (cell->operation == CELL_NONE || cell->is_null)
+    if (!value_sum_fits(column, cell))
+        return misfit(batch, row, number, cell, ret_error);
+    if (cell->operation != CELL_ADD || row->base != BASE_PRESENT)
         return 0;
-    if (column->type == RS_INT) {
-        int128 sum = cell->as.sum;
-
-        if (sum < INT64_MIN || sum > INT64_MAX)
-            return too_large(row, number, ret_error);
-        cell->as.integer = (int64_t)sum;
-    } else if (column->type == RS_DECIMAL) {
-        int128 limit = decimal_power(column->precision);
-
-        if (cell->as.decimal >= limit || cell->as.decimal <= -limit)
-            return too_large(row, number, ret_error);
-    }
-    return 0;
+    if (!row_value(row, number, &value))
+        return misfit(batch, row, number, NULL, ret_error);
+    return value_sum_fits(column, &value) ? 0 : misfit(batch, row, number, &value, ret_error);
 }
 
 /* A row made anew states every column; a row of a shared table takes part in every column's operation. */
@@ -95,27 +68,27 @@ static void complete(struct row *row)
     for (uint32_t i = 0; i < table->n_columns; i++) {
         struct cell *cell = &row->cells[i];
 
-        if (table->columns[i].is_key)
+        if (cell->operation != CELL_NONE)
             continue;
-        if (table->is_shared && cell->operation == CELL_NONE) {
+        if (table->is_shared)
             *cell = (struct cell){.operation = table->columns[i].operation, .is_null = table->columns[i].operation != CELL_ADD};
-        } else if (row->is_removed) {
-            *cell = row_value(row, i);
-        }
+        else
+            *cell = row_base_value(row, i);
     }
 }
 
-static int judge(struct row *row, struct error *ret_error)
+static int judge(const struct batch *batch, struct row *row, struct error *ret_error)
 {
-    if (row->has_values && (row->is_removed || row->table->is_shared))
-        complete(row);
-    for (uint32_t i = 0; i < row->table->n_columns; i++) {
-        int result = narrow(row, i, ret_error);
+    int result = 0;
 
-        if (result != 0)
-            return result;
-    }
-    return 0;
+    if (!row->has_values)
+        return 0;
+    if (row->is_removed || row->table->is_shared)
+        complete(row);
+    for (uint32_t i = 0; i < row->table->n_columns && result == 0; i++)
+        if (row->cells[i].operation != CELL_NONE)
+            result = judge_cell(batch, row, i, ret_error);
+    return result;
 }
 
 /* ---- Grouping ---- */
@@ -128,83 +101,140 @@ static bool has_shape(const struct change_group *group, const struct row *row)
     return true;
 }
 
-static struct change_group *new_group(struct batch *batch, const struct row *row, enum change change, size_t max_rows)
+static uint32_t add_group(struct closing *closing, const uint8_t *operations, uint64_t hash, enum change change)
 {
-    const struct table *table = row->table;
-    uint8_t *operations = arena_alloc(batch->arena, table->n_columns);
-    size_t old_capacity = batch->groups_capacity;
-    struct row **rows;
+    struct batch *batch = closing->batch;
+    uint32_t n_columns = closing->table->n_columns, number = (uint32_t)batch->n_groups;
+    char *copy = arena_copy(batch->arena, operations, n_columns);
 
-    if (operations == NULL || !grow_array(&batch->groups, batch->n_groups, &batch->groups_capacity, sizeof batch->groups[0]))
-        return NULL;
-    memset(batch->groups + old_capacity, 0, (batch->groups_capacity - old_capacity) * sizeof batch->groups[0]);
-    /* The array of rows of an old group is used again. */
-    rows = realloc((void *)batch->groups[batch->n_groups].rows, max_rows * sizeof rows[0]);
-    if (rows == NULL)
-        return NULL;
-    for (uint32_t i = 0; i < table->n_columns; i++)
+    if (copy == NULL || !grow_array(&batch->groups, number, &batch->groups_capacity, sizeof batch->groups[0]) ||
+        !grow_array(&closing->drafts, number, &closing->drafts_capacity, sizeof closing->drafts[0]))
+        return NO_GROUP;
+    batch->groups[number] =
+        (struct change_group){.change = change, .table = closing->table, .operations = (const uint8_t *)copy};
+    closing->drafts[number] = (struct draft){.hash = hash, .next = closing->buckets[hash % BUCKETS]};
+    closing->buckets[hash % BUCKETS] = number;
+    batch->n_groups++;
+    return number;
+}
+
+/* The group of the row's shape, made if need be. NO_GROUP: out of memory. */
+static uint32_t find_group(struct closing *closing, const struct row *row)
+{
+    uint8_t operations[RS_MAX_COLUMNS];
+    uint32_t number;
+    uint64_t hash;
+
+    for (uint32_t i = 0; i < closing->table->n_columns; i++)
         operations[i] = row->cells[i].operation;
-    batch->groups[batch->n_groups] =
-        (struct change_group){.change = change, .table = table, .operations = operations, .rows = rows};
-    return &batch->groups[batch->n_groups++];
+    hash = hash_bytes(operations, closing->table->n_columns, closing->batch->seed);
+    for (number = closing->buckets[hash % BUCKETS]; number != NO_GROUP; number = closing->drafts[number].next)
+        if (closing->drafts[number].hash == hash && closing->batch->groups[number].change == CHANGE_UPSERT &&
+            has_shape(&closing->batch->groups[number], row))
+            return number;
+    return add_group(closing, operations, hash, CHANGE_UPSERT);
 }
 
-static struct change_group *find_group(struct batch *batch, size_t first, const struct row *row, enum change change,
-                                       size_t max_rows)
+static int add_delete_group(struct closing *closing, uint32_t *ret_number, struct error *ret_error)
 {
-    for (size_t i = first; i < batch->n_groups; i++) {
-        struct change_group *group = &batch->groups[i];
+    uint8_t operations[RS_MAX_COLUMNS] = {CELL_NONE};
 
-        if (group->change == change && (change == CHANGE_DELETE || has_shape(group, row)))
-            return group;
-    }
-    return new_group(batch, row, change, max_rows);
+    for (uint32_t i = 0; i < closing->table->n_keys; i++)
+        operations[closing->table->keys[i]] = CELL_SET;
+    *ret_number = add_group(closing, operations, 0, CHANGE_DELETE);
+    return *ret_number == NO_GROUP ? fold_out_of_memory(ret_error) : 0;
 }
 
-/* Deletes come before upserts, so the rows are gone through twice. */
-static int group_rows(struct batch *batch, const struct sortable *rows, size_t n, enum change change)
+/* Gives each row the number of its group, and each group the count of its rows. Deletes are the table's first group. */
+static int deal(struct closing *closing, struct error *ret_error)
 {
-    size_t first = batch->n_groups;
+    struct change_group **groups = &closing->batch->groups;
+    uint32_t delete_group = NO_GROUP, last = NO_GROUP, number;
+    int result = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        struct row *row = rows[i].row;
-        struct change_group *group;
+    memset(closing->buckets, 0xff, sizeof closing->buckets);
+    for (size_t i = 0; i < closing->n_rows && delete_group == NO_GROUP && result == 0; i++)
+        if (!closing->rows[i].row->has_values)
+            result = add_delete_group(closing, &delete_group, ret_error);
+    for (size_t i = 0; i < closing->n_rows && result == 0; i++) {
+        struct row *row = closing->rows[i].row;
 
-        if (row->has_values != (change == CHANGE_UPSERT))
-            continue;
-        group = find_group(batch, first, row, change, n);
-        if (group == NULL)
-            return -1;
-        ((struct row **)group->rows)[group->n_rows++] = row;
+        if (!row->has_values)
+            number = delete_group;
+        else if (last != NO_GROUP && has_shape(&(*groups)[last], row))
+            number = last;
+        else
+            last = number = find_group(closing, row);
+        if (number == NO_GROUP)
+            return fold_out_of_memory(ret_error);
+        closing->rows[i].prefix = number;
+        (*groups)[number].n_rows++;
     }
+    return result;
+}
+
+/* One array holds the rows of all groups of the table, one group behind the other. */
+static int collect(struct closing *closing, struct error *ret_error)
+{
+    struct batch *batch = closing->batch;
+    struct row **rows = arena_alloc(batch->arena, (closing->n_rows + 1) * sizeof *rows);
+
+    if (rows == NULL)
+        return fold_out_of_memory(ret_error);
+    for (size_t i = closing->first; i < batch->n_groups; i++) {
+        batch->groups[i].rows = rows;
+        rows += batch->groups[i].n_rows;
+        batch->groups[i].n_rows = 0;
+    }
+    for (size_t i = 0; i < closing->n_rows; i++) {
+        struct change_group *group = &batch->groups[closing->rows[i].prefix];
+
+        ((struct row **)group->rows)[group->n_rows++] = closing->rows[i].row;
+    }
+    batch->n_changed += closing->n_rows;
     return 0;
 }
 
-static int close_table(struct batch *batch, const struct table *table, struct error *ret_error)
+/* ---- Closing ---- */
+
+static int close_table(struct closing *closing, const struct table *table, struct error *ret_error)
 {
-    size_t n;
-    struct sortable *rows = sorted_rows(&batch->maps[table->id], &n);
+    const struct map *map = &closing->batch->maps[table->id];
     int result = 0;
 
-    if (rows == NULL)
-        return error_set(ret_error, ERROR_BUG, "out of memory in a batch");
-    for (size_t i = 0; i < n && result == 0; i++)
-        result = judge(rows[i].row, ret_error);
-    if (result == 0 && (group_rows(batch, rows, n, CHANGE_DELETE) != 0 || group_rows(batch, rows, n, CHANGE_UPSERT) != 0))
-        result = error_set(ret_error, ERROR_BUG, "out of memory in a batch");
-    free(rows);
-    return result;
+    closing->table = table;
+    closing->first = closing->batch->n_groups;
+    closing->n_rows = 0;
+    for (size_t i = 0; i < map->n_rows && result == 0; i++)
+        if (map->rows[i]->is_written) {
+            closing->rows[closing->n_rows++].row = map->rows[i];
+            result = judge(closing->batch, map->rows[i], ret_error);
+        }
+    if (result != 0 || closing->n_rows == 0)
+        return result;
+    sort_rows(closing->rows, closing->n_rows, closing->spare);
+    result = deal(closing, ret_error);
+    return result != 0 ? result : collect(closing, ret_error);
 }
 
 int batch_close(struct batch *batch, struct error *ret_error)
 {
+    struct closing closing = {.batch = batch};
     int result = 0;
 
-    batch->n_groups = 0;
+    batch->n_groups = batch->n_changed = 0;
+    batch->is_closed = true;
+    closing.rows = malloc((batch->n_rows + 1) * sizeof closing.rows[0]);
+    closing.spare = malloc((batch->n_rows + 1) * sizeof closing.spare[0]);
+    if (closing.rows == NULL || closing.spare == NULL)
+        result = fold_out_of_memory(ret_error);
     for (int is_shared = 0; is_shared <= 1; is_shared++)
         for (uint32_t i = 0; i < batch->n_tables && result == 0; i++)
             if (batch->tables[i].is_shared == (is_shared == 1))
-                result = close_table(batch, &batch->tables[i], ret_error);
+                result = close_table(&closing, &batch->tables[i], ret_error);
+    free(closing.rows);
+    free(closing.spare);
+    free(closing.drafts);
     return result;
 }
 

@@ -1,12 +1,11 @@
 /*
- * map - see map.h.
+ * map - see map.h. Used by batches and the row cache, in the task's one thread. Never owns a row.
  */
 #include "fold/map.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-enum { FIRST_CAPACITY = 256 };
+enum { FIRST_CAPACITY = 256, CACHE_LINE = 64, FETCHED_LINES = 4 };
 
 void map_free(struct map *map)
 {
@@ -18,15 +17,24 @@ void map_free(struct map *map)
 /* A small batch after a large one clears only the slots it used. */
 void map_clear(struct map *map)
 {
-    if (map->n_rows * 8 < map->capacity)
-        for (size_t i = 0; i < map->n_rows; i++)
-            map->slots[map->rows[i]->slot] = NULL;
-    else if (map->capacity > 0)
+    size_t mask = map->capacity - 1;
+
+    if (map->n_rows * 8 < map->capacity) {
+        for (size_t i = 0; i < map->n_rows; i++) {
+            size_t at = map->rows[i]->hash & mask;
+
+            while (map->slots[at] != map->rows[i]) /* it is there; what was in between may be cleared already */
+                at = (at + 1) & mask;
+            map->slots[at] = NULL;
+        }
+    } else if (map->capacity > 0) {
         memset(map->slots, 0, map->capacity * sizeof map->slots[0]);
+    }
     map->n_rows = 0;
+    map->last = NULL;
 }
 
-struct row *map_find(const struct map *map, uint64_t hash, const uint8_t *key, size_t key_size)
+struct row *map_find(const struct map *map, const struct table *table, uint64_t hash, const uint8_t *key, size_t key_size)
 {
     size_t mask = map->capacity - 1;
 
@@ -35,7 +43,10 @@ struct row *map_find(const struct map *map, uint64_t hash, const uint8_t *key, s
     for (size_t i = hash & mask; map->slots[i] != NULL; i = (i + 1) & mask) {
         struct row *row = map->slots[i];
 
-        if (row->hash == hash && row->key_size == key_size && memcmp(row->key, key, key_size) == 0)
+        /* Most first candidates are the row: fetch its cells and key together with its head. */
+        for (int line = 1; line < FETCHED_LINES; line++)
+            __builtin_prefetch((const char *)row + line * CACHE_LINE);
+        if (row->hash == hash && row->table == table && map_is_row(row, key, key_size))
             return row;
     }
     return NULL;
@@ -48,7 +59,6 @@ static void place(struct map *map, struct row *row)
     while (map->slots[i] != NULL)
         i = (i + 1) & mask;
     map->slots[i] = row;
-    row->slot = (uint32_t)i;
 }
 
 static bool grow(struct map *map)

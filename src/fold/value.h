@@ -1,5 +1,6 @@
 /*
- * value - does a value fit its column, and what is the canonical key of a row? Pure; the one place that says POISON for a value.
+ * value - does a value fit its column, how do two of them compare, and what do they look like in a message? Pure; the one place
+ * that says POISON for a value.
  */
 #ifndef FOLD_VALUE_H
 #define FOLD_VALUE_H
@@ -9,29 +10,36 @@
 
 #include <stddef.h>
 
-enum { KEY_BYTES_MAX = 2000 }; /* what every store can index */
+enum { VALUE_SHOWN_SIZE = 80 };
 
 /*
  * The value as a CELL_SET cell, text and bytes still where the value has them. RS_INT in as.sum. POISON: null in a not-null
- * column, or it does not fit; BUG: another type than the column's.
+ * column, or it does not fit; BUG: another type than the column's. Negative zero becomes zero, so that equal reals are the same.
  */
 int value_fit(const struct table *table, uint32_t column, const struct rs_value *value, struct cell *ret_cell,
               struct error *ret_error) MUST_CHECK;
 
-/*
- * Canonical bytes of a key: equal keys have equal bytes and memcmp orders them as the values. cells: n_keys cells, as.sum for
- * RS_INT. ret_key holds KEY_BYTES_MAX. POISON: too long.
- */
-int value_encode_key(const struct table *table, const struct cell *cells, uint8_t *ret_key, size_t *ret_size,
-                     struct error *ret_error) MUST_CHECK;
+/* The other way round; ret_value->type 0 for null. RS_INT within 64 bits. */
+void value_give(const struct column *column, const struct cell *cell, struct rs_value *ret_value);
 
-/* The same from cells as stores give them (RS_INT in as.integer). */
-int value_encode_stored_key(const struct table *table, const struct cell *cells, uint8_t *ret_key, size_t *ret_size,
-                            struct error *ret_error) MUST_CHECK;
+/* A cell as stores give it (RS_INT in as.integer) as the fold keeps it (in as.sum, CELL_SET). */
+struct cell value_widen(const struct column *column, const struct cell *stored);
 
-/* -1, 0, 1; both not null, of the column's type; RS_INT in as.sum. */
+/* Does a sum fit its column (64 bits, the decimal's precision)? True for null and other types. */
+bool value_sum_fits(const struct column *column, const struct cell *cell);
+
+/* Below, at or above zero; both not null, of the column's type; RS_INT in as.sum. */
 int value_compare(enum rs_type type, const struct cell *a, const struct cell *b);
 
-bool value_has_data(enum rs_type type); /* text, bytes, json: as.data */
+/* For messages: 12.50, "a text", ..., shortened. RS_INT in as.sum. */
+void value_print(const struct column *column, const struct cell *cell, char ret_text[VALUE_SHOWN_SIZE]);
+
+/* "text", "int": as people know an enum rs_type. */
+const char *value_type_name(uint32_t type);
+
+static inline bool value_has_data(enum rs_type type) /* text, bytes, json: as.data */
+{
+    return type == RS_TEXT || type == RS_BYTES || type == RS_JSON;
+}
 
 #endif

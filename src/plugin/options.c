@@ -4,12 +4,11 @@
 #include "plugin/options.h"
 
 #include "base/text.h"
+#include "config/keys.h"
 #include "config/secrets.h"
 
 #include <inttypes.h>
 #include <string.h>
-
-enum { NEAR = 3 }; /* letters to change in a misspelt name */
 
 static int wrong(struct error *ret_error, const struct rs_option *option, const char *text, const char *right)
 {
@@ -104,17 +103,11 @@ static const char *place_of(const struct plugin_setting *setting)
 
 static int unknown(const struct projection *projection, const struct plugin_setting *setting, struct error *ret_error)
 {
+    const struct rs_option *options = projection->options;
     const char *nearest = NULL;
-    unsigned least = NEAR + 1;
 
-    for (uint32_t i = 0; i < projection->n_options; i++) {
-        unsigned distance = text_distance(setting->name, projection->options[i].name);
-
-        if (distance < least) {
-            least = distance;
-            nearest = projection->options[i].name;
-        }
-    }
+    if (projection->n_options > 0)
+        nearest = key_nearest(setting->name, &options[0].name, projection->n_options, sizeof options[0]);
     if (nearest != NULL)
         return error_set(ret_error, ERROR_CONFIG, "%s: plugin %s has no option `%s'; did you mean `%s'?", place_of(setting),
                          projection->name, setting->name, nearest);

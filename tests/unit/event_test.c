@@ -421,6 +421,24 @@ static void test_events_do_not_mix(void **state)
     event_decoder_free(decoder);
 }
 
+/* The same array at the same place, with items of other sizes. */
+static void test_items_of_an_earlier_event_are_forgotten(void **state)
+{
+    static const char *const values[] = {"{\"l\":[[1],[2,2],[3]]}", "{\"l\":[[4,4,4],[5],[6]]}"};
+    struct event_decoder *decoder = event_decoder_new(&untyped);
+
+    (void)state;
+    for (int round = 0; round < 4; round++) {
+        struct record record = record_of(values[round % 2], NULL);
+        const struct event *event = NULL;
+        struct error error;
+
+        assert_int_equal(event_decode(decoder, &record, &event, &error), 0);
+        expect_at(event, "l.2", round % 2 == 0 ? "[3]" : "[6]");
+    }
+    event_decoder_free(decoder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -441,6 +459,7 @@ int main(void)
         cmocka_unit_test(test_items_are_events_of_their_own),
         cmocka_unit_test(test_items_of_uneven_size_are_found),
         cmocka_unit_test(test_events_do_not_mix),
+        cmocka_unit_test(test_items_of_an_earlier_event_are_forgotten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

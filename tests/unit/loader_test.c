@@ -184,19 +184,22 @@ static void test_files_that_others_can_change_are_refused(void **state)
 
 static void test_links_are_followed_and_judged(void **state)
 {
-    char link_path[PATH_MAX + 8];
+    char links[PATH_MAX + 8], link_path[PATH_MAX + 32];
 
     (void)state;
-    snprintf(link_path, sizeof link_path, "%s/link.so", place);
+    snprintf(links, sizeof links, "%s/links", place);
+    snprintf(link_path, sizeof link_path, "%s/link.so", links);
+    assert_int_equal(mkdir(links, 0755), 0);
     assert_int_equal(symlink(copy_path, link_path), 0);
     expect_loaded(link_path);
     assert_int_equal(chmod(copy_path, 0666), 0);
     expect_refused(link_path, "", "the file is writable by other users");
     assert_int_equal(chmod(copy_path, 0644), 0);
-    assert_int_equal(chmod(place, 0777), 0); /* who may change the link chooses the plugin */
+    assert_int_equal(chmod(links, 0777), 0); /* who may change the link chooses the plugin */
     expect_refused(link_path, "", "the directory is writable by other users");
-    assert_int_equal(chmod(place, 0755), 0);
+    expect_loaded(copy_path);
     unlink(link_path);
+    rmdir(links);
 }
 
 static void test_group_and_owner(void **state)
@@ -211,6 +214,9 @@ static void test_group_and_owner(void **state)
     }
     assert_int_equal(chown(copy_path, (uid_t)-1, 12345), 0);
     expect_refused(copy_path, "", "the file is writable by other users");
+    assert_int_equal(setegid(12345), 0);
+    expect_loaded(copy_path);
+    assert_int_equal(setegid(0), 0);
     assert_int_equal(chmod(copy_path, 0644), 0);
     expect_loaded(copy_path);
     assert_int_equal(chown(copy_path, 12345, 0), 0);
