@@ -52,7 +52,7 @@ static void check_plugin(struct check *check)
 
     snprintf(what, sizeof what, "pipeline %s, plugin", context->pipeline->name);
     if (parts_open_plugin(context->config, context->pipeline, &context->projection, &context->host, &failure) != 0) {
-        context->projection = NULL; /* unusable when its options are refused */
+        context->projection = projection_free(context->projection); /* unusable when its options are refused */
         found_wrong(check, what, &failure);
         return;
     }
@@ -152,6 +152,7 @@ static void check_pipeline(struct check *check, bool has_broker)
     if (context->projection != NULL && has_broker)
         check_topics(check);
     context->host = plugin_host_free(context->host);
+    context->projection = projection_free(context->projection);
 }
 
 static int run_check(int argc, char **argv)

@@ -97,6 +97,7 @@ void context_close(struct context *context)
     probe_close(&context->probe);
     context_close_store(context);
     plugin_host_free(context->host);
+    projection_free(context->projection);
     config_free(context->config);
     *context = (struct context){0};
 }

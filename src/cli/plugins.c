@@ -72,6 +72,7 @@ static int print_plugin(const char *name_or_path, const char *search_path)
     putchar('\n');
     for (uint32_t i = 0; i < projection->n_options; i++)
         print_option(&projection->options[i]);
+    projection_free(projection);
     return EXIT_CODE_OK;
 }
 

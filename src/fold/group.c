@@ -6,7 +6,6 @@
 #include "fold/inside.h"
 
 #include "base/hash.h"
-#include "fold/key.h"
 #include "fold/sort.h"
 #include "fold/value.h"
 
@@ -34,16 +33,6 @@ struct closing {
 
 /* ---- Judging ---- */
 
-static int misfit(const struct batch *batch, const struct row *row, uint32_t column, const struct cell *sum,
-                  struct error *ret_error)
-{
-    char key[VALUE_SHOWN_SIZE * 2];
-    int result = row_sum_misfit(batch, row, column, sum, ret_error);
-
-    key_print(row->table, row->cells, key, sizeof key);
-    return result == ERROR_POISON ? error_wrap(ret_error, "row %s of %s", key, row->table->name) : result;
-}
-
 /* The batch's net, and with it the new value where the old one is known, must fit the column. */
 static int judge_cell(const struct batch *batch, const struct row *row, uint32_t number, struct error *ret_error)
 {
@@ -52,12 +41,12 @@ static int judge_cell(const struct batch *batch, const struct row *row, uint32_t
     struct cell value;
 
     if (!value_sum_fits(column, cell))
-        return misfit(batch, row, number, cell, ret_error);
+        return row_sum_misfit(batch, row, number, cell, ret_error);
     if (cell->operation != CELL_ADD || row->base != BASE_PRESENT)
         return 0;
     if (!row_value(row, number, &value))
-        return misfit(batch, row, number, NULL, ret_error);
-    return value_sum_fits(column, &value) ? 0 : misfit(batch, row, number, &value, ret_error);
+        return row_sum_misfit(batch, row, number, NULL, ret_error);
+    return value_sum_fits(column, &value) ? 0 : row_sum_misfit(batch, row, number, &value, ret_error);
 }
 
 /* A row made anew states every column; a row of a shared table takes part in every column's operation. */

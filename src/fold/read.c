@@ -6,6 +6,7 @@
  */
 #include "fold/inside.h"
 
+#include "fold/key.h"
 #include "fold/value.h"
 
 #include <string.h>
@@ -27,16 +28,18 @@ int row_sum_misfit(const struct batch *batch, const struct row *row, uint32_t nu
                    struct error *ret_error)
 {
     const struct column *column = &row->table->columns[number];
-    char text[VALUE_SHOWN_SIZE] = "a sum of more than 38 digits";
+    char key[VALUE_SHOWN_SIZE * 2], text[VALUE_SHOWN_SIZE];
 
     if (batch->n_kept > 0 && !batch->is_closed)
         return FOLD_FULL; /* whose fault it is shows when the events before are written on their own */
-    if (sum != NULL)
-        value_print(column, sum, text);
+    key_print(row->table, row->cells, key, sizeof key);
+    if (sum == NULL)
+        return error_set(ret_error, ERROR_POISON, "%s.%s of %s: the sum has more than 38 digits", row->table->name, column->name, key);
+    value_print(column, sum, text);
     if (column->type == RS_INT)
-        return error_set(ret_error, ERROR_POISON, "%s.%s: the sum %s exceeds 64 bits", row->table->name, column->name, text);
-    return error_set(ret_error, ERROR_POISON, "%s.%s: the sum %s has more than %u digits before the point", row->table->name,
-                     column->name, text, column->precision - column->scale);
+        return error_set(ret_error, ERROR_POISON, "%s.%s of %s: the sum %s exceeds 64 bits", row->table->name, column->name, key, text);
+    return error_set(ret_error, ERROR_POISON, "%s.%s of %s: the sum %s has more than %u digits before the point", row->table->name,
+                     column->name, key, text, column->precision - column->scale);
 }
 
 /* ---- Values ---- */

@@ -24,7 +24,7 @@ const char *value_type_name(uint32_t type)
     static const char *const names[] = {"null", "int", "real", "decimal", "text", "bool", "bytes", "json", "timestamp", "date",
                                         "uuid"};
 
-    return type < sizeof names / sizeof names[0] ? names[type] : "a type that does not exist";
+    return type < sizeof names / sizeof names[0] ? names[type] : "(unknown)";
 }
 
 /* In quotes, cut between characters. */

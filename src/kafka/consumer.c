@@ -236,7 +236,6 @@ static const struct consumer_operations operations = {
     .mirror = member_mirror,
     .facts = member_facts,
     .offset_at = member_offset_at,
-    .rejoin = member_rejoin,
 };
 
 int consumer_open(const struct consumer_settings *settings, struct consumer *ret_consumer, struct error *ret_error)
@@ -287,10 +286,7 @@ static int64_t monotonic_ms(void)
     return clock_system.monotonic_us(clock_system.self) / 1000;
 }
 
-/*
- * Gives the partitions back and leaves; every rebalance on the way is answered in its callback. Unsubscribing comes first: a
- * subscription that librdkafka has postponed (rejoin() during a rebalance) would otherwise outlive the group, which aborts it.
- */
+/* Gives the partitions back and leaves; every rebalance on the way is answered in its callback. */
 static void leave(struct member *member, int timeout_ms)
 {
     int64_t deadline_ms = monotonic_ms() + timeout_ms;
@@ -298,7 +294,6 @@ static void leave(struct member *member, int timeout_ms)
     rd_kafka_error_t *error;
 
     member->is_closing = true;
-    rd_kafka_unsubscribe(member->rk);
     if (member->pending != REBALANCE_NONE && member_answer(member, NULL) != 0)
         return; /* a fatal client: the destructor ends it */
     queue = rd_kafka_queue_new(member->rk);

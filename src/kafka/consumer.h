@@ -78,8 +78,6 @@ struct consumer_operations {
     /* The first offset whose timestamp is at or after timestamp_ms; the high watermark when there is none. */
     int (*offset_at)(void *self, const char *topic, int32_t partition, int64_t timestamp_ms, int timeout_ms, int64_t *ret_offset,
                      struct error *ret_error);
-    /* Leaves the group and joins again (after being fenced by the store). */
-    int (*rejoin)(void *self, struct error *ret_error);
 };
 
 struct consumer {

@@ -79,7 +79,6 @@ int member_seek(void *self, const struct partition_offset *partitions, size_t n,
 int member_pause(void *self, const struct partition_offset *partitions, size_t n, struct error *ret_error);
 int member_resume(void *self, const struct partition_offset *partitions, size_t n, struct error *ret_error);
 void member_mirror(void *self, const struct partition_offset *partitions, size_t n);
-int member_rejoin(void *self, struct error *ret_error);
 
 /* identity.c */
 void member_watch_identity(struct member *member);

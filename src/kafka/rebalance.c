@@ -279,14 +279,3 @@ void member_mirror(void *self, const struct partition_offset *partitions, size_t
     rd_kafka_commit(member->rk, list, 1);
     rd_kafka_topic_partition_list_destroy(list);
 }
-
-int member_rejoin(void *self, struct error *ret_error)
-{
-    struct member *member = self;
-    rd_kafka_resp_err_t code = rd_kafka_unsubscribe(member->rk);
-
-    /* The revocation that this causes comes through take(); the new subscription waits for its answer. */
-    if (!code)
-        code = rd_kafka_subscribe(member->rk, member->subscription);
-    return client_code(code, "cannot leave and join the group", ret_error);
-}

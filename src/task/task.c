@@ -278,6 +278,7 @@ static void close_parts(struct task *task)
     event_decoder_free(task->decoder);
     store_close(task->store);
     plugin_host_free(task->host);
+    projection_free(task->projection);
     if (task->signal_fd >= 0)
         close(task->signal_fd);
 }

@@ -113,16 +113,6 @@ void group_turn(struct world *world)
             world->rebalance_at_us = world->now_us;
         }
     }
-    for (int i = 0; i < world->n_workers; i++) {
-        struct member *member = &world->workers[i].member;
-
-        if (!member->is_rejoining || !member->is_alive || member->pending != REBALANCE_NONE)
-            continue;
-        member->is_rejoining = false;
-        world->rebalance_at_us = world->now_us;
-        if (has_any(member->is_owner))
-            ask(member, REBALANCE_REVOKE, member->is_owner);
-    }
     if (world->is_moving) {
         if (has_everybody_answered(world))
             finish_moving(world);
@@ -316,15 +306,6 @@ static int offset_at(void *self, const char *name, int32_t partition, int64_t ti
     return 0;
 }
 
-static int rejoin(void *self, struct error *ret_error)
-{
-    struct worker *worker = self;
-
-    (void)ret_error;
-    worker->member.is_rejoining = true;
-    return 0;
-}
-
 const struct consumer_operations simulated_consumer = {.take = take,
                                                        .rebalance = pending,
                                                        .answer = answer,
@@ -334,5 +315,4 @@ const struct consumer_operations simulated_consumer = {.take = take,
                                                        .resume = resume_some,
                                                        .mirror = mirror,
                                                        .facts = facts,
-                                                       .offset_at = offset_at,
-                                                       .rejoin = rejoin};
+                                                       .offset_at = offset_at};

@@ -110,7 +110,6 @@ struct member {
     int64_t offsets[PARTITIONS_MAX];
     bool has_told_end[PARTITIONS_MAX];
     enum rebalance_kind pending;
-    bool is_rejoining;               /* the sink has left the group and joins again */
     bool is_shown;                   /* take() has delivered the pending rebalance */
     bool pending_set[PARTITIONS_MAX];
     struct partition_offset pending_list[PARTITIONS_MAX];

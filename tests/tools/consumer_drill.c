@@ -31,7 +31,7 @@ static struct {
     int64_t next[MAX_PARTITIONS];
     int32_t epoch[MAX_PARTITIONS]; /* of the record before; -1: none */
     int owner[MAX_PARTITIONS];     /* member number + 1; 0: nobody */
-    uint64_t claims, records, rewinds, seeks, pauses, rejoins, losts, stale, ends;
+    uint64_t claims, records, rewinds, seeks, pauses, losts, stale, ends;
     atomic_bool is_ending; /* no more faults */
     atomic_bool is_over;
     atomic_int failures;
@@ -383,9 +383,6 @@ static void disturb(struct drill_member *self, struct partition_offset *paused)
     if (paused->topic && what > 20) {
         result = operations->resume(self->consumer.self, paused, 1, &error);
         paused->topic = NULL;
-    } else if (what == 0) {
-        shared.rejoins++;
-        result = operations->rejoin(self->consumer.self, &error);
     } else if (self->is_started[p] && self->answer_at_ms == 0 && what > 0 && what < 10) {
         int64_t back = self->expected[p] < 50 ? 0 : self->expected[p] - 50;
         struct partition_offset place = { topic, p, shared.epoch[p], back };
@@ -486,8 +483,8 @@ static void report(const struct partition_facts *facts, const struct drill_membe
     for (int i = 0; i < n_members; i++)
         printf("member %d: %" PRIu64 " assignments, %" PRIu64 " revocations\n", i, members[i].n_assigns, members[i].n_revokes);
     printf("claims %" PRIu64 ", records %" PRIu64 ", rewinds dropped %" PRIu64 ", seeks %" PRIu64 ", pauses %" PRIu64
-           ", rejoins %" PRIu64 ", lost %" PRIu64 ", zombie records %" PRIu64 ", ends %" PRIu64 ", failures %d\n", shared.claims,
-           shared.records, shared.rewinds, shared.seeks, shared.pauses, shared.rejoins, shared.losts, shared.stale, shared.ends,
+           ", lost %" PRIu64 ", zombie records %" PRIu64 ", ends %" PRIu64 ", failures %d\n", shared.claims,
+           shared.records, shared.rewinds, shared.seeks, shared.pauses, shared.losts, shared.stale, shared.ends,
            atomic_load(&shared.failures));
 }
 

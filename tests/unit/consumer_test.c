@@ -531,30 +531,6 @@ static void the_descriptor_tells_when_to_take(void **state)
     consumer_close(&seen.consumer, DEADLINE_MS);
 }
 
-static void rejoining_revokes_and_assigns_again(void **state)
-{
-    static const enum assignor assignors[] = { ASSIGNOR_COOPERATIVE_STICKY, ASSIGNOR_RANGE };
-
-    (void)state;
-    make_topic("rejoin", 2);
-    produce("rejoin", 0, 4);
-    for (size_t i = 0; i < 2; i++) {
-        struct error error = { 0 };
-        struct seen seen;
-
-        open_member(&seen, "rejoin", new_group(), assignors[i]);
-        join(&seen, "rejoin", 2);
-        TAKE_UNTIL(&seen, seen.n_data == 4);
-        assert_int_equal(seen.consumer.operations->rejoin(seen.consumer.self, &error), 0);
-        TAKE_UNTIL(&seen, pending(&seen) == REBALANCE_REVOKE);
-        assert_int_equal(pending_partitions(&seen), 2);
-        answer(&seen);
-        join(&seen, "rejoin", 2);
-        TAKE_UNTIL(&seen, seen.n_data == 8);
-        consumer_close(&seen.consumer, DEADLINE_MS);
-    }
-}
-
 static void closing_answers_what_is_pending(void **state)
 {
     static const enum assignor assignors[] = { ASSIGNOR_COOPERATIVE_STICKY, ASSIGNOR_RANGE };
@@ -562,7 +538,6 @@ static void closing_answers_what_is_pending(void **state)
     (void)state;
     make_topic("closing", 2);
     for (size_t i = 0; i < 2; i++) {
-        struct error error = { 0 };
         int64_t begin_ms;
         struct seen seen;
 
@@ -574,8 +549,6 @@ static void closing_answers_what_is_pending(void **state)
 
         open_member(&seen, "closing", new_group(), assignors[i]);
         join(&seen, "closing", 2);
-        assert_int_equal(seen.consumer.operations->rejoin(seen.consumer.self, &error), 0);
-        TAKE_UNTIL(&seen, pending(&seen) == REBALANCE_REVOKE);
         begin_ms = now_ms();
         consumer_close(&seen.consumer, DEADLINE_MS);
         assert_true(now_ms() - begin_ms < DEADLINE_MS / 2);
@@ -748,7 +721,6 @@ int main(void)
         cmocka_unit_test(a_member_that_the_group_forgot_has_lost_its_partitions),
         cmocka_unit_test(an_offset_out_of_range_ends_its_partition_only),
         cmocka_unit_test(the_descriptor_tells_when_to_take),
-        cmocka_unit_test(rejoining_revokes_and_assigns_again),
         cmocka_unit_test(closing_answers_what_is_pending),
         cmocka_unit_test(facts_tell_identity_and_bounds),
         cmocka_unit_test(a_broker_that_is_away_is_named_in_time),
