@@ -1,22 +1,25 @@
 #!/usr/bin/python3
 """The tree names no registry's or mirror's host that this system uses and no path of the machine it lies on."""
 import re
+import shutil
 import subprocess
 
 import house
 
-SKIP = {".git", ".deps", "build-aux", "autom4te.cache", "__pycache__"}
 needles = {}
 targets = subprocess.run(["apt-get", "indextargets", "--format", "$(SITE)"], capture_output=True, text=True).stdout \
-    if house.pathlib.Path("/usr/bin/apt-get").exists() else ""
+    if shutil.which("apt-get") else ""
 for host in re.findall(r"^[a-z]+://(?:[^/@]*@)?([^/:\s]+)", targets, re.M):
     needles[host] = "a package registry's host"
 home = str(house.ROOT.parent)
-if home.count("/") > 1 or len(home) > 6:
+if len(home) > 1:
     needles[home + "/"] = "a path of this machine"
-listing = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=house.ROOT, capture_output=True, text=True)
-names = listing.stdout.split("\n")[:-1] if listing.returncode == 0 else \
-    [house.name(path) for path in house.ROOT.rglob("*") if path.is_file() and not SKIP & set(path.parts)]
+if shutil.which("git") and (house.ROOT / ".git").exists():
+    listing = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=house.ROOT, check=True, capture_output=True, text=True)
+    names = listing.stdout.splitlines()
+else:
+    folders = [house.ROOT / name for name in "src include plugins tests bench conf docs scripts .ci".split()]
+    names = [house.name(path) for folder in folders for path in folder.rglob("*") if "__pycache__" not in path.parts]
 problems, checked = [], 0
 for each in names:
     path = house.ROOT / each
