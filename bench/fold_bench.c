@@ -21,7 +21,11 @@ enum { KEY_SIZE = 16, BATCH_EVENTS = 100000 };
 static const struct column account_columns[N_COLUMNS] = {
     [ACCOUNT] = {.name = "account", .type = RS_TEXT, .is_key = true, .is_not_null = true, .length = 120},
     [OWNER] = {.name = "owner", .type = RS_TEXT, .is_not_null = true, .fallback = {.operation = CELL_SET, .as.data = ""}},
-    [BALANCE] = {.name = "balance", .type = RS_DECIMAL, .is_not_null = true, .precision = 20, .scale = 2,
+    [BALANCE] = {.name = "balance",
+                 .type = RS_DECIMAL,
+                 .is_not_null = true,
+                 .precision = 20,
+                 .scale = 2,
                  .fallback = {.operation = CELL_SET}},
     [EVENTS] = {.name = "events", .type = RS_INT, .is_not_null = true, .fallback = {.operation = CELL_SET}},
     [OPENED_AT] = {.name = "opened_at", .type = RS_TIMESTAMP, .fallback = {.operation = CELL_SET, .is_null = true}},
@@ -30,23 +34,33 @@ static const struct column account_columns[N_COLUMNS] = {
 
 static const struct column day_columns[N_DAY_COLUMNS] = {
     [DAY] = {.name = "day", .type = RS_DATE, .is_key = true, .is_not_null = true},
-    [DEPOSITED] = {.name = "deposited", .type = RS_DECIMAL, .is_not_null = true, .precision = 30, .scale = 2, .operation = CELL_ADD,
+    [DEPOSITED] = {.name = "deposited",
+                   .type = RS_DECIMAL,
+                   .is_not_null = true,
+                   .precision = 30,
+                   .scale = 2,
+                   .operation = CELL_ADD,
                    .fallback = {.operation = CELL_SET}},
-    [DAY_EVENTS] = {.name = "events", .type = RS_INT, .is_not_null = true, .operation = CELL_ADD,
-                    .fallback = {.operation = CELL_SET}},
+    [DAY_EVENTS] =
+        {.name = "events", .type = RS_INT, .is_not_null = true, .operation = CELL_ADD, .fallback = {.operation = CELL_SET}},
 };
 
 static const struct table tables[] = {
     {.name = "accounts", .id = 0, .columns = account_columns, .n_columns = N_COLUMNS, .keys = {ACCOUNT}, .n_keys = 1},
-    {.name = "daily_totals", .id = 1, .is_shared = true, .columns = day_columns, .n_columns = N_DAY_COLUMNS, .keys = {DAY},
+    {.name = "daily_totals",
+     .id = 1,
+     .is_shared = true,
+     .columns = day_columns,
+     .n_columns = N_DAY_COLUMNS,
+     .keys = {DAY},
      .n_keys = 1},
 };
 
 struct pattern {
     const char *name;
-    uint32_t n_keys;     /* accounts; 0: every event has its own */
-    bool has_totals;     /* a shared row a day as well */
-    bool has_read;       /* the handler reads the balance first */
+    uint32_t n_keys; /* accounts; 0: every event has its own */
+    bool has_totals; /* a shared row a day as well */
+    bool has_read;   /* the handler reads the balance first */
 };
 
 struct bench {

@@ -13,7 +13,7 @@
 
 enum { WANTED_MAX = 100000 };
 
-/* cells NULL: there is no such row. */
+/* Copies, since neither the earlier batch nor the cache lasts as long as this one. cells NULL: there is no such row. */
 static int adopt(struct batch *batch, struct row *row, const struct cell *cells, struct error *ret_error)
 {
     const struct table *table = row->table;
@@ -36,6 +36,7 @@ static int adopt(struct batch *batch, struct row *row, const struct cell *cells,
     return 0;
 }
 
+/* Each row once: a batch of events that wait for the same row asks for it together. */
 static int want(struct batch *batch, struct row *row, struct error *ret_error)
 {
     const struct table *table = row->table;
@@ -67,6 +68,10 @@ static const struct row *find_earlier(const struct batch *batch, const struct ro
     return before != NULL && (before->is_written || before->base != BASE_UNKNOWN) ? before : NULL;
 }
 
+/*
+ * The earlier batch comes before the cache, which holds what was before it. Where the earlier batch changed a row that it does
+ * not know, nobody knows the row until that batch has committed; the caller loads wanted rows no sooner.
+ */
 int row_find_base(struct batch *batch, struct row *row, struct error *ret_error)
 {
     const struct row *before;
@@ -111,6 +116,7 @@ int batch_load(struct batch *batch, size_t index, const struct cell *cells, stru
     if (index >= batch->n_wanted)
         return error_set(ret_error, ERROR_BUG, "row %zu is loaded, %zu were asked for", index, batch->n_wanted);
     row = batch->wanted[index].row;
+    /* A row that was removed since it was asked for is known better than the store knows it. */
     return row->base == BASE_UNKNOWN ? adopt(batch, row, cells, ret_error) : 0;
 }
 

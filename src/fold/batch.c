@@ -15,6 +15,7 @@
 
 enum { ARENA_BLOCK = 256 * 1024, ARENA_KEEP = 16 * 1024 * 1024 };
 
+/* Doubling: the arrays reach their size within the first batches and keep it. */
 bool grow_array(void *array_pointer, size_t n, size_t *capacity, size_t item_size)
 {
     void **array = array_pointer;
@@ -69,6 +70,7 @@ struct batch *batch_free(struct batch *batch)
     return NULL;
 }
 
+/* Keeps the memory, so that the batches of a steady state allocate nothing. */
 void batch_reset(struct batch *batch, const struct batch *earlier, struct row_cache *cache)
 {
     for (uint32_t i = 0; i < batch->n_tables; i++)
@@ -104,6 +106,11 @@ void batch_keep(struct batch *batch)
     batch->n_kept++;
 }
 
+/*
+ * Backwards, so that the oldest state of each cell is the one that stays. Rows that the event named first stay as well,
+ * unwritten: the event comes again when it waits for them, and else they cost only their place. What became known of their base
+ * stays true.
+ */
 void batch_undo(struct batch *batch)
 {
     while (batch->n_undo > 0) {
@@ -174,6 +181,7 @@ static int take_keys(const struct batch *batch, uint32_t number, const struct rs
     return result;
 }
 
+/* The first event of a batch takes what it takes: there is no smaller batch that it could wait for. */
 bool batch_has_room(const struct batch *batch)
 {
     return batch->n_kept == 0 || !batch_is_full(batch);
@@ -231,6 +239,7 @@ int row_locate(struct batch *batch, uint32_t number, const struct rs_value *keys
     result = key_encode(table, cells, buffer, &key, &key_size, ret_error);
     if (result != 0)
         return result;
+    /* A handler names its row more than once, and events of one day the same day: no hash, no search. */
     if (map->last != NULL && map_is_row(map->last, key, key_size)) {
         *ret_row = map->last;
         return 0;
@@ -262,15 +271,16 @@ int batch_row(struct batch *batch, uint32_t number, const struct rs_value *keys,
     if (result != 0)
         return result;
     *ret_row = row;
-    if (!row->is_written)
+    if (!row->is_written) /* who only reads or is undone claims nothing */
         row->partition = batch->event_partition;
     if (row->partition == batch->event_partition || row->table->is_shared)
         return 0;
     key_print(row->table, row->cells, key, sizeof key);
-    return error_set(ret_error, ERROR_HALT,
-                     "the row %s of %s is touched from partition %d and from partition %d; rows of a partitioned table belong to one "
-                     "partition (do two producers use different partitioners?)",
-                     key, row->table->name, (int)row->partition, (int)batch->event_partition);
+    return error_set(
+        ret_error, ERROR_HALT,
+        "the row %s of %s is touched from partition %d and from partition %d; rows of a partitioned table belong to one "
+        "partition (do two producers use different partitioners?)",
+        key, row->table->name, (int)row->partition, (int)batch->event_partition);
 }
 
 /* ---- The whole ---- */

@@ -104,7 +104,7 @@ int batch_row(struct batch *batch, uint32_t table, const struct rs_value *keys, 
 /* value->type 0: null. 0, FOLD_FULL, POISON (does not fit), BUG (unknown column, other type, key column, shared table). */
 int batch_set(struct batch *batch, struct row *row, uint32_t column, const struct rs_value *value,
               struct error *ret_error) MUST_CHECK;
-/* operation: enum rs_operation. 0, fold_result, POISON, BUG (as set; also: not the declared operation, a fallback that forbids it). */
+/* operation: enum rs_operation. 0, fold_result, POISON, BUG (as set; not the declared operation, a fallback that forbids it). */
 int batch_apply(struct batch *batch, struct row *row, uint32_t column, uint32_t operation, const struct rs_value *value,
                 struct error *ret_error) MUST_CHECK;
 /* ret_value->type 0 when null or no row. Text is valid as long as the batch. 0, FOLD_NEEDS_ROW, BUG; a sum that does not fit its

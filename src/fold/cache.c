@@ -67,6 +67,7 @@ void row_cache_clear(struct row_cache *cache)
     clear(&cache->old);
 }
 
+/* Rows of all tables share a map: the table goes into the seed, and map_find() compares it. */
 static uint64_t hash_of(const struct row_cache *cache, const struct table *table, const uint8_t *key, size_t key_size)
 {
     return hash_bytes(key, key_size, cache->seed + table->id);
@@ -186,6 +187,7 @@ static bool hide(struct row_cache *cache, const struct row *row, uint64_t hash)
     return true;
 }
 
+/* A row of known base has a known end, which is what the store holds now. */
 static bool absorb_row(struct row_cache *cache, const struct row *row)
 {
     uint64_t hash = hash_of(cache, row->table, row->key, row->key_size);

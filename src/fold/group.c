@@ -66,6 +66,7 @@ static void complete(struct row *row)
     }
 }
 
+/* In the order of the columns, so that the same batch is refused with the same words. */
 static int judge(const struct batch *batch, struct row *row, struct error *ret_error)
 {
     int result = 0;
@@ -99,15 +100,15 @@ static uint32_t add_group(struct closing *closing, const uint8_t *operations, ui
     if (copy == NULL || !grow_array(&batch->groups, number, &batch->groups_capacity, sizeof batch->groups[0]) ||
         !grow_array(&closing->drafts, number, &closing->drafts_capacity, sizeof closing->drafts[0]))
         return NO_GROUP;
-    batch->groups[number] =
-        (struct change_group){.change = change, .table = closing->table, .operations = (const uint8_t *)copy};
+    batch->groups[number] = (struct change_group){.change = change, .table = closing->table, .operations = (const uint8_t *)copy};
     closing->drafts[number] = (struct draft){.hash = hash, .next = closing->buckets[hash % BUCKETS]};
     closing->buckets[hash % BUCKETS] = number;
     batch->n_groups++;
     return number;
 }
 
-/* The group of the row's shape, made if need be. NO_GROUP: out of memory. */
+/* The group of the row's shape, made if need be. By hash, since nothing bounds how many shapes there are. NO_GROUP: out of
+ * memory. */
 static uint32_t find_group(struct closing *closing, const struct row *row)
 {
     uint8_t operations[RS_MAX_COLUMNS];
@@ -124,6 +125,7 @@ static uint32_t find_group(struct closing *closing, const struct row *row)
     return add_group(closing, operations, hash, CHANGE_UPSERT);
 }
 
+/* All deletes of a table have one shape: the key. */
 static int add_delete_group(struct closing *closing, uint32_t *ret_number, struct error *ret_error)
 {
     uint8_t operations[RS_MAX_COLUMNS] = {CELL_NONE};
@@ -217,6 +219,7 @@ int batch_close(struct batch *batch, struct error *ret_error)
     closing.spare = malloc((batch->n_rows + 1) * sizeof closing.spare[0]);
     if (closing.rows == NULL || closing.spare == NULL)
         result = fold_out_of_memory(ret_error);
+    /* Shared rows are locked against other tasks until the commit: they come last. */
     for (int is_shared = 0; is_shared <= 1; is_shared++)
         for (uint32_t i = 0; i < batch->n_tables && result == 0; i++)
             if (batch->tables[i].is_shared == (is_shared == 1))

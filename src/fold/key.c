@@ -29,6 +29,7 @@ static void put_ordered64(struct writer *key, int64_t value)
     put(key, &bits, sizeof bits);
 }
 
+/* High half signed, low half not: together they order as the coefficient, and so as the value, the scale being the column's. */
 static void put_ordered128(struct writer *key, int128 value)
 {
     uint64_t low = __builtin_bswap64((uint64_t)value);
@@ -92,6 +93,7 @@ int key_encode(const struct table *table, const struct cell *cells, uint8_t *buf
 {
     struct writer key = {.data = buffer};
 
+    /* No copy for the most usual key of all: one text. */
     if (table->n_keys == 1 && table->columns[table->keys[0]].type == RS_TEXT) {
         if (cells[0].size > KEY_BYTES_MAX)
             return too_long(table, cells[0].size, ret_error);
@@ -104,7 +106,8 @@ int key_encode(const struct table *table, const struct cell *cells, uint8_t *buf
         bool is_last = i + 1 == table->n_keys;
 
         if (column->type == RS_TEXT && !is_last && memchr(cells[i].as.data, 0, cells[i].size) != NULL)
-            return error_set(ret_error, ERROR_POISON, "%s.%s: the text is not valid UTF-8, or holds NUL", table->name, column->name);
+            return error_set(ret_error, ERROR_POISON, "%s.%s: the text is not valid UTF-8, or holds NUL", table->name,
+                             column->name);
         put_cell(&key, column->type, &cells[i], is_last);
     }
     if (key.size > KEY_BYTES_MAX)
@@ -114,6 +117,7 @@ int key_encode(const struct table *table, const struct cell *cells, uint8_t *buf
     return 0;
 }
 
+/* Walks the key as key_encode() wrote it; the sizes of text are those of the cells. */
 void key_point_cells(const struct table *table, const uint8_t *key, size_t size, struct cell *cells)
 {
     const uint8_t *at = key;

@@ -11,6 +11,7 @@ static const size_t message_bytes_max = (size_t)64 << 20; /* far above what a br
 
 enum { HEADERS_MAX = 1000 };
 
+/* NULL stays NULL: it means no key, or a tombstone. */
 static bool copy_bytes(struct arena *arena, struct rs_bytes *bytes)
 {
     if (bytes->data != NULL)
@@ -20,6 +21,7 @@ static bool copy_bytes(struct arena *arena, struct rs_bytes *bytes)
     return bytes->size == 0 || bytes->data != NULL;
 }
 
+/* The plugin may have been built with a longer struct rs_header. */
 static const struct rs_header *header_at(const struct rs_message *message, uint32_t index)
 {
     const char *at = (const char *)message->headers + (size_t)index * message->header_size;
@@ -45,7 +47,8 @@ static int check(const struct rs_message *message, struct error *ret_error)
         if (header_at(message, i)->name == NULL)
             return error_set(ret_error, ERROR_BUG, "a message to %s with a header without a name", message->topic);
         if (__builtin_add_overflow(size, header_at(message, i)->value.size, &size) || size > message_bytes_max)
-            return error_set(ret_error, ERROR_POISON, "a message to %s of more than %zu bytes", message->topic, message_bytes_max);
+            return error_set(ret_error, ERROR_POISON, "a message to %s of more than %zu bytes", message->topic,
+                             message_bytes_max);
     }
     return 0;
 }
@@ -79,7 +82,9 @@ static const char *keep_text(struct arena *arena, const char *text, const char *
 int batch_emit(struct batch *batch, const struct rs_message *message, struct error *ret_error)
 {
     const struct outbox_message *last = batch->n_outbox > 0 ? &batch->outbox[batch->n_outbox - 1] : NULL;
-    struct outbox_message copy = {.key = message->key, .value = message->value, .source_partition = batch->event_partition,
+    struct outbox_message copy = {.key = message->key,
+                                  .value = message->value,
+                                  .source_partition = batch->event_partition,
                                   .source_offset = batch->event_offset};
     int result = check(message, ret_error);
 

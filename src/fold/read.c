@@ -34,22 +34,26 @@ int row_sum_misfit(const struct batch *batch, const struct row *row, uint32_t nu
         return FOLD_FULL; /* whose fault it is shows when the events before are written on their own */
     key_print(row->table, row->cells, key, sizeof key);
     if (sum == NULL)
-        return error_set(ret_error, ERROR_POISON, "%s.%s of %s: the sum has more than 38 digits", row->table->name, column->name, key);
+        return error_set(ret_error, ERROR_POISON, "%s.%s of %s: the sum has more than 38 digits", row->table->name, column->name,
+                         key);
     value_print(column, sum, text);
     if (column->type == RS_INT)
-        return error_set(ret_error, ERROR_POISON, "%s.%s of %s: the sum %s exceeds 64 bits", row->table->name, column->name, key, text);
-    return error_set(ret_error, ERROR_POISON, "%s.%s of %s: the sum %s has more than %u digits before the point", row->table->name,
-                     column->name, key, text, column->precision - column->scale);
+        return error_set(ret_error, ERROR_POISON, "%s.%s of %s: the sum %s exceeds 64 bits", row->table->name, column->name, key,
+                         text);
+    return error_set(ret_error, ERROR_POISON, "%s.%s of %s: the sum %s has more than %u digits before the point",
+                     row->table->name, column->name, key, text, column->precision - column->scale);
 }
 
 /* ---- Values ---- */
 
+/* A row that is not there yet starts from its fallbacks: for reads and for sums that is the same as having them stored. */
 struct cell row_base_value(const struct row *row, uint32_t column)
 {
     return row->base == BASE_PRESENT ? row->base_cells[column]
                                      : value_widen(&row->table->columns[column], &row->table->columns[column].fallback);
 }
 
+/* A row that only has sums or extremes needs what they are applied to; of equal values the stored one stays, as in the stores. */
 bool row_value(const struct row *row, uint32_t column, struct cell *ret_cell)
 {
     const struct cell *cell = &row->cells[column];
@@ -114,6 +118,7 @@ int batch_get(struct batch *batch, struct row *row, uint32_t number, uint32_t ty
     if (result != 0)
         return result;
     column = &row->table->columns[number];
+    /* What this batch set needs no stored row; the key is as good, but a row that does not exist reads as null. */
     is_known = row->has_values && row->cells[number].operation == CELL_SET;
     if (!is_known) {
         result = row_find_base(batch, row, ret_error);
@@ -132,6 +137,7 @@ int batch_get(struct batch *batch, struct row *row, uint32_t number, uint32_t ty
     return 0;
 }
 
+/* A column that was touched has made the row, if it was not there: no need to know which. */
 int batch_exists(struct batch *batch, struct row *row, bool *ret_exists, struct error *ret_error)
 {
     int result = 0;

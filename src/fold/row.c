@@ -10,11 +10,13 @@
 
 /* ---- The log of changes ---- */
 
+/* Filled but for what was in the cell. NULL: out of memory. */
 static struct undo *next_undo(struct batch *batch, struct row *row, uint32_t column)
 {
     struct undo *undo;
 
-    if (!grow_array(&batch->undo, batch->n_undo, &batch->undo_capacity, sizeof batch->undo[0]))
+    if (batch->n_undo == batch->undo_capacity &&
+        !grow_array(&batch->undo, batch->n_undo, &batch->undo_capacity, sizeof batch->undo[0]))
         return NULL;
     undo = &batch->undo[batch->n_undo++];
     undo->row = row;
@@ -87,6 +89,7 @@ static const char *operation_name(uint8_t operation)
     return names[operation];
 }
 
+/* Says why may_apply() said no. */
 static int refuse_operation(const struct row *row, const struct column *column, uint8_t operation, struct error *ret_error)
 {
     char text[VALUE_SHOWN_SIZE];
@@ -103,10 +106,14 @@ static int refuse_operation(const struct row *row, const struct column *column, 
         return error_set(ret_error, ERROR_BUG, "%s.%s is of type %s, which has no greatest or least value", table, column->name,
                          value_type_name(column->type));
     value_print(column, &fallback, text);
-    return error_set(ret_error, ERROR_BUG, "%s.%s starts at %s; a column that is %s needs a fallback of %s", table, column->name, text,
-                     operation_name(operation), operation == CELL_ADD ? "0 or null" : "null");
+    return error_set(ret_error, ERROR_BUG, "%s.%s starts at %s; a column that is %s needs a fallback of %s", table, column->name,
+                     text, operation_name(operation), operation == CELL_ADD ? "0 or null" : "null");
 }
 
+/*
+ * A fallback other than null or zero would make the result depend on how events are batched: an insert takes the operation's own
+ * value, an update applies it to what is stored.
+ */
 static bool may_apply(const struct row *row, const struct column *column, uint8_t operation)
 {
     if (row->table->is_shared && column->operation != operation)
@@ -141,11 +148,31 @@ static int meet(struct batch *batch, struct row *row, uint32_t column, uint8_t o
     return result;
 }
 
+/* The usual case: there is a sum, or a value, to add to. */
+static int add_to_sum(struct batch *batch, struct row *row, uint32_t column, const struct cell *change, struct error *ret_error)
+{
+    struct cell *now = &row->cells[column];
+    struct undo *undo;
+    int128 sum;
+
+    if (__builtin_add_overflow(now->as.sum, change->as.sum, &sum))
+        return row_sum_misfit(batch, row, column, NULL, ret_error);
+    undo = next_undo(batch, row, column);
+    if (undo == NULL)
+        return fold_out_of_memory(ret_error);
+    undo->was.cell = *now;
+    now->as.sum = sum;
+    return 0;
+}
+
 static int add(struct batch *batch, struct row *row, uint32_t column, struct cell *change, struct error *ret_error)
 {
-    struct cell now;
-    int result = meet(batch, row, column, CELL_ADD, &now, ret_error);
+    struct cell now = row->cells[column];
+    int result;
 
+    if ((now.operation == CELL_ADD || now.operation == CELL_SET) && !now.is_null)
+        return add_to_sum(batch, row, column, change, ret_error);
+    result = meet(batch, row, column, CELL_ADD, &now, ret_error);
     if (result != 0)
         return result;
     change->operation = now.operation == CELL_NONE ? CELL_ADD : now.operation;
@@ -188,7 +215,7 @@ int batch_apply(struct batch *batch, struct row *row, uint32_t number, uint32_t 
     wanted = cell_operations[operation];
     if (!may_apply(row, column, wanted))
         return refuse_operation(row, column, wanted, ret_error);
-    if (value->type == 0)
+    if (value->type == 0) /* columns that take null take it by being set */
         return error_set(ret_error, ERROR_BUG, "%s.%s: null cannot be added or compared", row->table->name, column->name);
     result = value_fit(row->table, number, value, &change, ret_error);
     if (result != 0)
@@ -199,6 +226,7 @@ int batch_apply(struct batch *batch, struct row *row, uint32_t number, uint32_t 
 
 /* ---- Remove ---- */
 
+/* A row that is known not to be in the store, and was made in this batch, vanishes without a statement. */
 int batch_remove(struct batch *batch, struct row *row, struct error *ret_error)
 {
     bool never_was = row->base == BASE_ABSENT && !row->is_removed;
@@ -206,7 +234,7 @@ int batch_remove(struct batch *batch, struct row *row, struct error *ret_error)
 
     if (row->table->is_shared)
         return row_refuse_shared(row, "removing rows", ret_error);
-    batch->n_changes += row->table->n_columns;
+    batch->n_changes += row->table->n_columns; /* as many as it may have to log, whatever the row holds now */
     if (batch->n_changes > EVENT_CHANGES_MAX)
         return error_set(ret_error, ERROR_POISON, "the event makes more than %d changes", EVENT_CHANGES_MAX);
     for (uint32_t i = 0; i < row->table->n_columns; i++) {
@@ -222,6 +250,7 @@ int batch_remove(struct batch *batch, struct row *row, struct error *ret_error)
     if (undo == NULL)
         return fold_out_of_memory(ret_error);
     undo->was.base_cells = row->base_cells;
+    /* Base ABSENT from here on: reads find nothing, and what is set makes a new row. */
     row->has_values = false;
     row->is_written = row->is_removed = !never_was;
     row->base = BASE_ABSENT;

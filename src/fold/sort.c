@@ -26,6 +26,7 @@ static int by_key(const void *a, const void *b)
     return x->prefix != y->prefix ? (x->prefix < y->prefix ? -1 : 1) : compare_keys(x->row, y->row);
 }
 
+/* Keys often begin alike ("acc-", a tenant): the bytes that tell them apart come behind. */
 static uint32_t common_bytes(const struct sortable *rows, size_t n)
 {
     const struct row *first = rows[0].row;

@@ -21,8 +21,8 @@ static const int32_t first_day = -719162, last_day = 2932896;
 
 const char *value_type_name(uint32_t type)
 {
-    static const char *const names[] = {"null", "int", "real", "decimal", "text", "bool", "bytes", "json", "timestamp", "date",
-                                        "uuid"};
+    static const char *const names[] = {"null",  "int",  "real",      "decimal", "text", "bool",
+                                        "bytes", "json", "timestamp", "date",    "uuid"};
 
     return type < sizeof names / sizeof names[0] ? names[type] : "(unknown)";
 }
@@ -77,6 +77,7 @@ void value_print(const struct column *column, const struct cell *cell, char ret_
 
 /* ---- From the handler ---- */
 
+/* Says which end does not fit. */
 static int decimal_misfit(const struct table *table, const struct column *column, struct rs_decimal decimal,
                           struct error *ret_error)
 {
@@ -84,8 +85,8 @@ static int decimal_misfit(const struct table *table, const struct column *column
     int128 ignored;
 
     if (decimal.scale < 0 || decimal.scale > RS_MAX_DIGITS)
-        return error_set(ret_error, ERROR_BUG, "%s.%s: a decimal of scale %" PRId32 "; the scale is 0 to %d", table->name, column->name,
-                         decimal.scale, RS_MAX_DIGITS);
+        return error_set(ret_error, ERROR_BUG, "%s.%s: a decimal of scale %" PRId32 "; the scale is 0 to %d", table->name,
+                         column->name, decimal.scale, RS_MAX_DIGITS);
     text[decimal_print(decimal, text)] = '\0';
     if ((uint32_t)decimal.scale > column->scale && !decimal_rescale(decimal, RS_MAX_DIGITS, column->scale, &ignored))
         return error_set(ret_error, ERROR_POISON, "%s.%s: %s has more than %" PRIu32 " digits behind the point", table->name,
@@ -107,6 +108,7 @@ static int fit_decimal(const struct table *table, const struct column *column, s
     return decimal_misfit(table, column, decimal, ret_error);
 }
 
+/* Of JSON only the encoding is checked: the host's own documents are valid, and a plugin's are its word. */
 static int fit_text(const struct table *table, const struct column *column, const struct cell *cell, struct error *ret_error)
 {
     size_t code_points;
@@ -119,8 +121,8 @@ static int fit_text(const struct table *table, const struct column *column, cons
     if (column->length == 0 || code_points <= column->length)
         return 0;
     value_print(column, cell, text);
-    return error_set(ret_error, ERROR_POISON, "%s.%s: %s has %zu characters, the column takes %" PRIu32, table->name, column->name,
-                     text, code_points, column->length);
+    return error_set(ret_error, ERROR_POISON, "%s.%s: %s has %zu characters, the column takes %" PRIu32, table->name,
+                     column->name, text, code_points, column->length);
 }
 
 static int fit_data(const struct table *table, const struct column *column, const struct rs_value *value, struct cell *cell,
@@ -132,8 +134,8 @@ static int fit_data(const struct table *table, const struct column *column, cons
         return error_set(ret_error, ERROR_POISON, "%s.%s: %zu bytes are more than a value may have (%" PRIu32 ")", table->name,
                          column->name, size, data_bytes_max);
     if (value->as.text.data == NULL && size > 0)
-        return error_set(ret_error, ERROR_BUG, "%s.%s: the handler gives NULL as %zu bytes of %s", table->name, column->name, size,
-                         value_type_name(value->type));
+        return error_set(ret_error, ERROR_BUG, "%s.%s: the handler gives NULL as %zu bytes of %s", table->name, column->name,
+                         size, value_type_name(value->type));
     cell->as.data = size == 0 ? "" : value->as.text.data;
     cell->size = (uint32_t)size;
     if (column->type != RS_BYTES)
@@ -190,8 +192,9 @@ int value_fit(const struct table *table, uint32_t number, const struct rs_value 
         return 0;
     case RS_REAL:
         ret_cell->as.real = value->as.real + 0.0; /* -0.0 + 0.0 is 0.0 */
-        return isfinite(value->as.real) ? 0
-                                        : error_set(ret_error, ERROR_POISON, "%s.%s: not a finite number", table->name, column->name);
+        return isfinite(value->as.real)
+                   ? 0
+                   : error_set(ret_error, ERROR_POISON, "%s.%s: not a finite number", table->name, column->name);
     case RS_UUID:
         memcpy(ret_cell->as.uuid, value->as.uuid.bytes, sizeof ret_cell->as.uuid);
         return 0;
@@ -249,6 +252,7 @@ struct cell value_widen(const struct column *column, const struct cell *stored)
 
 /* ---- Sums and order ---- */
 
+/* Exact: the sum has 128 bits, the column's bounds at most 127. */
 bool value_sum_fits(const struct column *column, const struct cell *cell)
 {
     int128 limit;

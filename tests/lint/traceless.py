@@ -12,12 +12,13 @@ targets = subprocess.run(["apt-get", "indextargets", "--format", "$(SITE)"], cap
 for host in re.findall(r"^[a-z]+://(?:[^/@]*@)?([^/:\s]+)", targets, re.M):
     needles[host] = "a package registry's host"
 home = str(house.ROOT.parent)
-if len(home) > 1:
+if home not in ("/", "/tmp", "/var/tmp", "/home", "/root", "/usr", "/usr/local", "/opt", "/srv"):  # every machine has these
     needles[home + "/"] = "a path of this machine"
-if shutil.which("git") and (house.ROOT / ".git").exists():
-    listing = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=house.ROOT, check=True, capture_output=True, text=True)
+listing = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=house.ROOT, capture_output=True, text=True) \
+    if shutil.which("git") else None
+if listing and listing.returncode == 0:
     names = listing.stdout.splitlines()
-else:
+else:  # an unpacked archive, or a clone of somebody else's
     folders = [house.ROOT / name for name in "src include plugins tests bench conf docs scripts .ci".split()]
     names = [house.name(path) for folder in folders for path in folder.rglob("*") if "__pycache__" not in path.parts]
 problems, checked = [], 0

@@ -5,12 +5,19 @@
 
 #include <string.h>
 
-#define NO_VALUE {.operation = CELL_SET, .is_null = true}
-#define ZERO {.operation = CELL_SET}
+#define NO_VALUE                                                                                                                 \
+    {                                                                                                                            \
+        .operation = CELL_SET, .is_null = true                                                                                   \
+    }
+#define ZERO                                                                                                                     \
+    {                                                                                                                            \
+        .operation = CELL_SET                                                                                                    \
+    }
 
 static const struct column account_columns[N_ACCOUNT_COLUMNS] = {
     [ACCOUNT] = {.name = "account", .type = RS_TEXT, .is_key = true, .is_not_null = true, .length = 40},
-    [OWNER] = {.name = "owner", .type = RS_TEXT, .is_not_null = true, .length = 5, .fallback = {.operation = CELL_SET, .as.data = ""}},
+    [OWNER] =
+        {.name = "owner", .type = RS_TEXT, .is_not_null = true, .length = 5, .fallback = {.operation = CELL_SET, .as.data = ""}},
     [BALANCE] = {.name = "balance", .type = RS_DECIMAL, .is_not_null = true, .precision = 5, .scale = 2, .fallback = ZERO},
     [EVENTS] = {.name = "events", .type = RS_INT, .is_not_null = true, .fallback = ZERO},
     [BEST] = {.name = "best", .type = RS_INT, .fallback = NO_VALUE},

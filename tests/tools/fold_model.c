@@ -6,8 +6,14 @@
 #include <math.h>
 #include <string.h>
 
-#define NO_VALUE {.operation = CELL_SET, .is_null = true}
-#define ZERO {.operation = CELL_SET}
+#define NO_VALUE                                                                                                                 \
+    {                                                                                                                            \
+        .operation = CELL_SET, .is_null = true                                                                                   \
+    }
+#define ZERO                                                                                                                     \
+    {                                                                                                                            \
+        .operation = CELL_SET                                                                                                    \
+    }
 
 static const struct column wide_columns[MODEL_COLUMNS] = {
     {.name = "id", .type = RS_TEXT, .is_key = true, .is_not_null = true, .length = 8},

@@ -124,7 +124,8 @@ static void test_values_that_the_plugin_gets_wrong(void **state)
     bug(set(EVENTS, fixture_text("1")), "accounts.events: the handler gives a value of type text, the column is of type int");
     bug(set(OWNER, odd), "accounts.owner: the handler gives a value of type (unknown), the column is of type text");
     bug(set(BALANCE, fixture_decimal(1, 39)), "accounts.balance: a decimal of scale 39; the scale is 0 to 38");
-    bug(set(OWNER, rs_value_text((struct rs_text){.data = NULL, .size = 3})), "accounts.owner: the handler gives NULL as 3 bytes of text");
+    bug(set(OWNER, rs_value_text((struct rs_text){.data = NULL, .size = 3})),
+        "accounts.owner: the handler gives NULL as 3 bytes of text");
     bug(set(N_ACCOUNT_COLUMNS, rs_value_int(1)), "the handler names column 12 of table accounts, which has 12");
     bug(set(ACCOUNT, fixture_text("b")), "accounts.account is a key column: the key is given to rs_row() and does not change");
     bug(batch_get(f.batch, row, EVENTS, RS_TEXT, &value, &f.error),
@@ -137,16 +138,20 @@ static void test_operations_that_a_column_does_not_take(void **state)
     (void)state;
     bug(apply(OWNER, RS_ADD, fixture_text("x")), "accounts.owner is of type text; only int and decimal can be added to");
     bug(apply(RATIO, RS_ADD, rs_value_real(1)), "accounts.ratio is of type real; only int and decimal can be added to");
-    bug(apply(STARTED, RS_ADD, rs_value_int(1)), "accounts.started starts at 5; a column that is added to needs a fallback of 0 or null");
-    bug(apply(STARTED, RS_MAX, rs_value_int(1)), "accounts.started starts at 5; a column that is kept at max needs a fallback of null");
+    bug(apply(STARTED, RS_ADD, rs_value_int(1)),
+        "accounts.started starts at 5; a column that is added to needs a fallback of 0 or null");
+    bug(apply(STARTED, RS_MAX, rs_value_int(1)),
+        "accounts.started starts at 5; a column that is kept at max needs a fallback of null");
     bug(apply(BALANCE, RS_MIN, fixture_decimal(1, 0)),
         "accounts.balance starts at 0.00; a column that is kept at min needs a fallback of null");
     bug(apply(FLAG, RS_MAX, rs_value_bool(true)), "accounts.flag is of type bool, which has no greatest or least value");
-    bug(apply(NOTE, RS_MIN, rs_value_json((struct rs_json){"1", 1})), "accounts.note is of type json, which has no greatest or least value");
+    bug(apply(NOTE, RS_MIN, rs_value_json((struct rs_json){"1", 1})),
+        "accounts.note is of type json, which has no greatest or least value");
     bug(apply(EVENTS, 9, rs_value_int(1)), "accounts.events: operation 9 does not exist");
     bug(apply(EVENTS, 0, rs_value_int(1)), "accounts.events: operation 0 does not exist");
     bug(apply(EVENTS, RS_ADD, rs_value_null()), "accounts.events: null cannot be added or compared");
-    bug(apply(ACCOUNT, RS_MAX, fixture_text("b")), "accounts.account is a key column: the key is given to rs_row() and does not change");
+    bug(apply(ACCOUNT, RS_MAX, fixture_text("b")),
+        "accounts.account is a key column: the key is given to rs_row() and does not change");
     poison(apply(BALANCE, RS_ADD, fixture_decimal(1, 3)), "accounts.balance: 0.001 has more than 2 digits behind the point");
 }
 
@@ -157,14 +162,17 @@ static void test_shared_tables_take_their_operation_only(void **state)
     bool exists;
 
     (void)state;
-    bug(fixture_set(&f, day, TOTAL, rs_value_int(1)), "table days is shared by partitions: setting a column is not possible there");
+    bug(fixture_set(&f, day, TOTAL, rs_value_int(1)),
+        "table days is shared by partitions: setting a column is not possible there");
     bug(batch_remove(f.batch, day, &f.error), "table days is shared by partitions: removing rows is not possible there");
     bug(batch_get(f.batch, day, TOTAL, 0, &value, &f.error), "table days is shared by partitions: reading is not possible there");
     bug(batch_want(f.batch, DAYS, &key, 1, &f.error), "table days is shared by partitions: reading is not possible there");
     bug(batch_exists(f.batch, day, &exists, &f.error),
         "table days is shared by partitions: asking whether a row exists is not possible there");
-    bug(fixture_apply(&f, day, TOTAL, RS_MAX, rs_value_int(1)), "days.total: the column declares that it is added to; it cannot be kept at max");
-    bug(fixture_apply(&f, day, HIGH, RS_ADD, rs_value_int(1)), "days.high: the column declares that it is kept at max; it cannot be added to");
+    bug(fixture_apply(&f, day, TOTAL, RS_MAX, rs_value_int(1)),
+        "days.total: the column declares that it is added to; it cannot be kept at max");
+    bug(fixture_apply(&f, day, HIGH, RS_ADD, rs_value_int(1)),
+        "days.high: the column declares that it is kept at max; it cannot be added to");
 }
 
 /* ---- Keys and rows ---- */
@@ -215,7 +223,8 @@ static void test_a_row_belongs_to_one_partition(void **state)
     assert_ptr_equal(fixture_day(&f, 1), day);
     assert_null(fixture_row(&f, "a"));
     refused(f.error.class, ERROR_HALT,
-            "the row \"a\" of accounts is touched from partition 2 and from partition 3; rows of a partitioned table belong to one partition "
+            "the row \"a\" of accounts is touched from partition 2 and from partition 3; rows of a partitioned table belong to "
+            "one partition "
             "(do two producers use different partitioners?)");
 }
 
@@ -304,8 +313,7 @@ static void test_sums_are_judged_on_the_net(void **state)
     assert_int_equal(fixture_keep_add(&f, "a", EVENTS, INT64_MAX), 0);
     assert_int_equal(fixture_keep_add(&f, "a", BALANCE, 99999), 0);
     assert_int_equal(fixture_keep_add(&f, "a", BALANCE, 1), 0);
-    poison(batch_close(f.batch, &f.error),
-           "accounts.balance of \"a\": the sum 1000.00 has more than 3 digits before the point");
+    poison(batch_close(f.batch, &f.error), "accounts.balance of \"a\": the sum 1000.00 has more than 3 digits before the point");
     assert_int_equal(fixture_keep_add(&f, "a", BALANCE, -1), 0);
     poison(batch_close(f.batch, &f.error), "accounts.events of \"a\": the sum 18446744073709551614 exceeds 64 bits");
     assert_int_equal(fixture_keep_add(&f, "a", EVENTS, INT64_MIN), 0);
@@ -316,8 +324,8 @@ static void test_sums_are_judged_on_the_net(void **state)
 /* With the stored value known, the new value is judged, not only the change. */
 static void test_sums_are_judged_with_the_stored_value(void **state)
 {
-    struct cell cells[N_ACCOUNT_COLUMNS] = {[ACCOUNT] = {.size = 1, .as.data = "a"}, [OWNER] = {.as.data = ""},
-                                            [BALANCE] = {.as.decimal = 99999}};
+    struct cell cells[N_ACCOUNT_COLUMNS] = {
+        [ACCOUNT] = {.size = 1, .as.data = "a"}, [OWNER] = {.as.data = ""}, [BALANCE] = {.as.decimal = 99999}};
     struct rs_value value;
 
     (void)state;
@@ -328,8 +336,7 @@ static void test_sums_are_judged_with_the_stored_value(void **state)
            "accounts.balance of \"a\": the sum 1000.01 has more than 3 digits before the point");
     batch_keep(f.batch);
     assert_int_equal(batch_get(f.batch, row, BALANCE, RS_DECIMAL, &value, &f.error), FOLD_FULL);
-    poison(batch_close(f.batch, &f.error),
-           "accounts.balance of \"a\": the sum 1000.01 has more than 3 digits before the point");
+    poison(batch_close(f.batch, &f.error), "accounts.balance of \"a\": the sum 1000.01 has more than 3 digits before the point");
 }
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, open_fixture, close_fixture)

@@ -110,7 +110,8 @@ static void put(struct row_cache *cache, unsigned number, unsigned text_size)
     for (uint32_t i = 0; i < N_ACCOUNT_COLUMNS; i++)
         cells[i].is_null = i != OWNER;
     snprintf(key, sizeof key, "%u", number);
-    assert_int_equal(row_cache_put(cache, &fixture_tables[ACCOUNTS], (const uint8_t *)key, (uint32_t)strlen(key), cells, &error), 0);
+    assert_int_equal(row_cache_put(cache, &fixture_tables[ACCOUNTS], (const uint8_t *)key, (uint32_t)strlen(key), cells, &error),
+                     0);
 }
 
 static bool is_cached(struct fixture *f, const char *name)
@@ -155,8 +156,8 @@ static void test_the_cache_is_bounded(void **state)
 static int emit(struct fixture *f)
 {
     const struct rs_header header = {.name = "h", .value = {"v", 1}};
-    const struct rs_message message = {.topic = "t", .key = {"k", 1}, .value = {"v", 1}, .headers = &header, .n_headers = 1,
-                                       .header_size = sizeof header};
+    const struct rs_message message = {
+        .topic = "t", .key = {"k", 1}, .value = {"v", 1}, .headers = &header, .n_headers = 1, .header_size = sizeof header};
 
     return batch_emit(f->batch, &message, &f->error);
 }

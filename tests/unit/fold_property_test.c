@@ -30,23 +30,21 @@ struct event {
     bool is_prefetched;
 };
 
-struct pair {
-    struct batch *batches[2];
-};
-
 struct world {
     uint64_t random_state;
-    struct pair pairs[PAIRS];
+    struct batch *pairs[PAIRS][2]; /* of other bounds each */
     struct row_cache *cache;
     struct batch *fold;
-    struct batch *other;    /* in flight, or idle */
+    struct batch *other; /* in flight, or idle */
     bool is_in_flight;
-    int n_kept;             /* events in fold */
-    bool has_extremes;      /* a sum in fold may have passed its bounds on the way */
-    struct model now;       /* after every event that counts */
-    struct model sent;      /* when the batch in flight was closed */
-    struct model store;     /* committed */
-    struct { long events, operations, kept, undone, refused, loads, full, poisoned, rolled_back, rows; } counts;
+    int n_kept;         /* events in fold */
+    bool has_extremes;  /* a sum in fold may have passed its bounds on the way */
+    struct model now;   /* after every event that counts */
+    struct model sent;  /* when the batch in flight was closed */
+    struct model store; /* committed */
+    struct {
+        long events, operations, kept, undone, refused, loads, full, poisoned, rolled_back, rows;
+    } counts;
 };
 
 static long wanted_sequences = QUICK_SEQUENCES;
@@ -70,8 +68,8 @@ static bool chance(struct world *world, unsigned percent)
 
 static void make_operation(struct world *world, struct model_operation *operation)
 {
-    static const enum model_kind kinds[] = {MODEL_SET, MODEL_SET,   MODEL_SET, MODEL_SET,    MODEL_APPLY, MODEL_APPLY, MODEL_APPLY,
-                                            MODEL_APPLY, MODEL_APPLY, MODEL_GET, MODEL_REMOVE, MODEL_EXISTS};
+    static const enum model_kind kinds[] = {MODEL_SET,   MODEL_SET,   MODEL_SET,   MODEL_SET, MODEL_APPLY,  MODEL_APPLY,
+                                            MODEL_APPLY, MODEL_APPLY, MODEL_APPLY, MODEL_GET, MODEL_REMOVE, MODEL_EXISTS};
     const struct table *table;
     const struct column *column;
 
@@ -85,7 +83,8 @@ static void make_operation(struct world *world, struct model_operation *operatio
     while (table->columns[operation->column].is_key && !chance(world, 2))
         operation->column = (uint32_t)(random_next(world) % table->n_columns);
     column = &table->columns[operation->column];
-    operation->operation = table->is_shared ? (uint32_t)(column->operation - CELL_ADD + RS_ADD) : RS_ADD + (uint32_t)(random_next(world) % 3);
+    operation->operation =
+        table->is_shared ? (uint32_t)(column->operation - CELL_ADD + RS_ADD) : RS_ADD + (uint32_t)(random_next(world) % 3);
     model_random_value(operation, chance(world, 95) ? column->type : (uint32_t)(random_next(world) % 12), random_next(world));
     if (operation->kind == MODEL_SET && chance(world, 10))
         model_random_value(operation, 0, 0);
@@ -125,7 +124,8 @@ static uint32_t find_key(const struct row *row)
 
         for (uint32_t i = 0; i < n; i++) {
             const struct column *column = &table->columns[table->keys[i]];
-            struct model_value a = model_of_value(column, &values[i]), b = model_of_cell(column->type, &row->cells[table->keys[i]]);
+            struct model_value a = model_of_value(column, &values[i]),
+                               b = model_of_cell(column->type, &row->cells[table->keys[i]]);
 
             same += model_is_same(&a, &b, column->type);
         }
@@ -247,7 +247,8 @@ static void check_same(const struct model *store, const struct model *model)
             if (a->exists != b->exists)
                 fail_msg("row %u of %s: the store says %d, the model %d", k, model_tables[t].name, a->exists, b->exists);
             for (uint32_t c = 0; c < model_tables[t].n_columns && a->exists; c++)
-                if (!model_tables[t].columns[c].is_key && !model_is_same(&a->values[c], &b->values[c], model_tables[t].columns[c].type))
+                if (!model_tables[t].columns[c].is_key &&
+                    !model_is_same(&a->values[c], &b->values[c], model_tables[t].columns[c].type))
                     fail_msg("%s.%s of row %u differs from the model", model_tables[t].name, model_tables[t].columns[c].name, k);
         }
 }
@@ -338,7 +339,8 @@ static void load(struct world *world)
         for (uint32_t j = 0; j < table->n_keys; j++)
             cells[table->keys[j]] = wanted[i].keys[j];
         if (by_cache)
-            assert_int_equal(row_cache_put(world->cache, table, wanted[i].key, wanted[i].key_size, row->exists ? cells : NULL, &error), 0);
+            assert_int_equal(
+                row_cache_put(world->cache, table, wanted[i].key, wanted[i].key_size, row->exists ? cells : NULL, &error), 0);
         else
             assert_int_equal(batch_load(world->fold, i, row->exists ? cells : NULL, &error), 0);
         world->counts.loads++;
@@ -515,13 +517,13 @@ static void fill_cache(struct world *world)
 
 static void run_sequence(struct world *world, uint64_t seed)
 {
-    const struct pair *pair;
+    struct batch *const *pair;
     int filled_at = seed % 25 == 0 ? EVENTS_PER_SEQUENCE / 2 : -1;
 
     world->random_state = seed;
-    pair = &world->pairs[random_next(world) % PAIRS];
-    world->fold = pair->batches[0];
-    world->other = pair->batches[1];
+    pair = world->pairs[random_next(world) % PAIRS];
+    world->fold = pair[0];
+    world->other = pair[1];
     memset(&world->store, 0, sizeof world->store);
     roll_back(world);
     for (int i = 0; i < EVENTS_PER_SEQUENCE; i++) {
@@ -544,7 +546,8 @@ static uint64_t running_seed;
 static void report_seed(void)
 {
     if (running_seed != 0)
-        print_message("seed %llu: run `fold_property_test 1 %llu`\n", (unsigned long long)running_seed, (unsigned long long)running_seed);
+        print_message("seed %llu: run `fold_property_test 1 %llu`\n", (unsigned long long)running_seed,
+                      (unsigned long long)running_seed);
 }
 
 static void test_the_fold_equals_its_model(void **state)
@@ -555,8 +558,8 @@ static void test_the_fold_equals_its_model(void **state)
     (void)state;
     for (int i = 0; i < PAIRS; i++)
         for (int j = 0; j < 2; j++) {
-            world.pairs[i].batches[j] = batch_new(model_tables, MODEL_TABLES, &limits[i], (uint64_t)(2 * i + j));
-            assert_non_null(world.pairs[i].batches[j]);
+            world.pairs[i][j] = batch_new(model_tables, MODEL_TABLES, &limits[i], (uint64_t)(2 * i + j));
+            assert_non_null(world.pairs[i][j]);
         }
     world.cache = row_cache_new(model_tables, MODEL_TABLES, 0, 99);
     assert_non_null(world.cache);
@@ -574,7 +577,7 @@ static void test_the_fold_equals_its_model(void **state)
                     world.counts.full > 0 && world.counts.poisoned > 0 && world.counts.rows > 0);
     for (int i = 0; i < PAIRS; i++)
         for (int j = 0; j < 2; j++)
-            batch_free(world.pairs[i].batches[j]);
+            batch_free(world.pairs[i][j]);
     row_cache_free(world.cache);
 }
 

@@ -130,7 +130,8 @@ static void test_max_and_min_keep_one_value(void **state)
     for (int i = 0; i < 3; i++) {
         assert_int_equal(fixture_apply(&f, row, BEST, RS_MAX, rs_value_int((int64_t[]){-5, 8, 2}[i])), 0);
         assert_int_equal(fixture_apply(&f, other, BEST, RS_MIN, rs_value_int((int64_t[]){-5, -8, 2}[i])), 0);
-        assert_int_equal(fixture_apply(&f, row, RAW, RS_MAX, rs_value_bytes((struct rs_bytes){.data = "\x01\x00\xff", .size = (size_t)i})), 0);
+        assert_int_equal(
+            fixture_apply(&f, row, RAW, RS_MAX, rs_value_bytes((struct rs_bytes){.data = "\x01\x00\xff", .size = (size_t)i})), 0);
     }
     batch_keep(f.batch);
     close_to_groups(2);
@@ -300,7 +301,8 @@ static void test_every_shape_has_its_group(void **state)
             snprintf(name, sizeof name, "r%u", i);
             if ((i % 255 + 1) & (1u << bit))
                 assert_int_equal(columns[bit] == EVENTS ? fixture_keep_add(&f, name, EVENTS, 1)
-                                                        : fixture_keep_set(&f, name, columns[bit], rs_value_null()), 0);
+                                                        : fixture_keep_set(&f, name, columns[bit], rs_value_null()),
+                                 0);
         }
     groups = close_to_groups(255);
     for (size_t i = 0; i < 255; i++)
@@ -357,68 +359,6 @@ static void test_ties_are_broken_by_the_whole_key(void **state)
 
         assert_true(strcmp(a->as.data, b->as.data) < 0); /* texts of keys end in NUL */
     }
-}
-
-/* ---- Keys ---- */
-
-static struct row *pair(const char *a, const char *b)
-{
-    struct rs_value keys[] = {fixture_text(a), fixture_text(b)};
-    struct row *row;
-
-    assert_int_equal(batch_row(f.batch, PAIRS, keys, 2, &row, &f.error), 0);
-    return row;
-}
-
-static struct row *mixed(const char *raw, size_t size, struct rs_decimal price, int64_t number)
-{
-    struct rs_value keys[] = {rs_value_bytes((struct rs_bytes){.data = raw, .size = size}), rs_value_decimal(price),
-                              rs_value_int(number)};
-    struct row *row;
-
-    assert_int_equal(batch_row(f.batch, MIXED, keys, 3, &row, &f.error), 0);
-    return row;
-}
-
-static void assert_below(const struct row *a, const struct row *b)
-{
-    size_t size = a->key_size < b->key_size ? a->key_size : b->key_size;
-    int order = memcmp(a->key, b->key, size);
-
-    assert_true(order < 0 || (order == 0 && a->key_size < b->key_size));
-}
-
-static void test_equal_keys_are_one_row(void **state)
-{
-    struct row *row = mixed("a\0b", 3, rs_decimal_of(150, 2), -1);
-
-    (void)state;
-    assert_ptr_equal(mixed("a\0b", 3, rs_decimal_of(15, 1), -1), row);
-    assert_ptr_equal(mixed("a\0b", 3, rs_decimal_of(15000, 4), -1), row);
-    assert_ptr_not_equal(mixed("a\0b", 2, rs_decimal_of(15, 1), -1), row);
-    assert_int_equal(row->cells[0].size, 3);
-    assert_memory_equal(row->cells[0].as.data, "a\0b", 3);
-    assert_int_equal(mixed("plain", 5, rs_decimal_of(1, 0), 1)->cells[0].size, 5);
-    assert_memory_equal(mixed("plain", 5, rs_decimal_of(1, 0), 1)->cells[0].as.data, "plain", 5);
-    assert_ptr_not_equal(pair("ab", "c"), pair("a", "bc"));
-    assert_ptr_not_equal(pair("", "x"), pair("x", ""));
-    assert_string_equal(pair("ab", "c")->cells[0].as.data, "ab");
-    assert_string_equal(pair("ab", "c")->cells[2].as.data, "c");
-}
-
-static void test_key_bytes_order_as_the_values(void **state)
-{
-    (void)state;
-    assert_below(pair("", "z"), pair("a", ""));
-    assert_below(pair("a", "z"), pair("a b", ""));
-    assert_below(pair("a", "a"), pair("a", "ab"));
-    assert_below(mixed("", 0, rs_decimal_of(9, 0), 9), mixed("\0", 1, rs_decimal_of(0, 0), 0));
-    assert_below(mixed("\0", 1, rs_decimal_of(9, 0), 9), mixed("\0\0", 2, rs_decimal_of(0, 0), 0));
-    assert_below(mixed("\0\xff", 2, rs_decimal_of(9, 0), 9), mixed("\1", 1, rs_decimal_of(0, 0), 0));
-    assert_below(mixed("", 0, rs_decimal_of(-1, 2), 9), mixed("", 0, rs_decimal_of(0, 0), 0));
-    assert_below(mixed("", 0, rs_decimal_of(-10, 0), 9), mixed("", 0, rs_decimal_of(-999, 2), 0));
-    assert_below(mixed("", 0, rs_decimal_of(0, 0), INT64_MIN), mixed("", 0, rs_decimal_of(0, 0), -1));
-    assert_below(mixed("", 0, rs_decimal_of(0, 0), -1), mixed("", 0, rs_decimal_of(0, 0), 0));
 }
 
 /* ---- Reads ---- */
@@ -552,8 +492,8 @@ static void test_messages_are_copied_in_order(void **state)
 {
     char topic[] = "orders", key[] = "k", text[] = "value", name[] = "h";
     struct rs_header header = {.name = name, .value = {.data = text, .size = 5}};
-    struct rs_message message = {.topic = topic, .key = {key, 1}, .value = {text, 5}, .headers = &header, .n_headers = 1,
-                                 .header_size = sizeof header};
+    struct rs_message message = {
+        .topic = topic, .key = {key, 1}, .value = {text, 5}, .headers = &header, .n_headers = 1, .header_size = sizeof header};
     const struct outbox_message *messages;
     size_t n;
 
@@ -601,8 +541,6 @@ int main(void)
         CASE(test_every_shape_has_its_group),
         CASE(test_rows_come_in_key_order),
         CASE(test_ties_are_broken_by_the_whole_key),
-        CASE(test_equal_keys_are_one_row),
-        CASE(test_key_bytes_order_as_the_values),
         CASE(test_what_is_set_is_read_without_the_store),
         CASE(test_a_loaded_row_is_read_with_what_the_batch_does),
         CASE(test_rows_are_wanted_once),
