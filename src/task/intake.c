@@ -219,27 +219,34 @@ static int fold_event(struct sink *sink, struct partition *partition, const stru
 
 /* ---- Records ---- */
 
+/* Offsets that no record fills: control records, aborted or compacted ones; or a client that has skipped something. */
+static void halt_at_gap(struct sink *sink, struct partition *partition, const struct record *record)
+{
+    char text[160];
+
+    snprintf(text, sizeof text, "offset %" PRId64 " was expected, %" PRId64 " came, and gaps = \"forbid\"", partition->next,
+             record->offset);
+    sink_halt(sink, partition, "gap", true, text);
+}
+
 static int fold_record(struct sink *sink, const struct record *record, struct error *ret_error)
 {
     struct partition *partition = NULL;
     enum take_result taken = progress_take(&sink->progress, record, &partition);
-    char text[128];
 
     if (taken == TAKE_DROP) {
         sink->cursor++;
         return 0;
     }
-    if (record->kind == RECORD_DATA) {
-        if (taken == TAKE_ACCEPT || !sink->settings.stops_on_gap)
-            return fold_event(sink, partition, record, ret_error);
-        snprintf(text, sizeof text, "offset %" PRId64 " was expected next, and gaps = \"forbid\"", partition->next);
-        sink_halt(sink, partition, "gap", true, text);
-    } else if (record->kind == RECORD_END) {
-        partition_end(partition, record);
-    } else {
+    if (record->kind == RECORD_ERROR)
         /* The client is silent about the partition from here on, so no rewind brings it back. */
         sink_halt(sink, partition, "range", false, record->error_text);
-    }
+    else if (sink->settings.stops_on_gap && record->offset > partition->next)
+        halt_at_gap(sink, partition, record);
+    else if (record->kind == RECORD_DATA)
+        return fold_event(sink, partition, record, ret_error);
+    else
+        partition_end(partition, record);
     sink->cursor++;
     return 0;
 }

@@ -349,4 +349,4 @@ def test_gaps_forbid_stops_at_a_gap(scene, pg_store):
     made.produce([oracle.deposited("a", "1.00")])
     made.worker()
     offset, reason = halted(made)
-    assert offset == 2 and "gaps" in reason
+    assert offset in (2, 3) and "gaps" in reason  # the marker of the transaction may come before or after the last record

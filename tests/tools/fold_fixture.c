@@ -41,6 +41,7 @@ static const struct column pair_columns[] = {
     {.name = "a", .type = RS_TEXT, .is_key = true, .is_not_null = true},
     {.name = "n", .type = RS_INT, .fallback = NO_VALUE},
     {.name = "b", .type = RS_TEXT, .is_key = true, .is_not_null = true},
+    {.name = "v", .type = RS_DECIMAL, .precision = 38, .fallback = NO_VALUE},
 };
 
 static const struct column mixed_columns[] = {

@@ -306,6 +306,22 @@ static void test_sums_beyond_128_bits(void **state)
     assert_int_equal(fixture_apply(&f, day, SPENT, RS_ADD, huge), FOLD_FULL);
 }
 
+/* The same where the sum begins with a stored value. */
+static void test_a_value_and_a_sum_beyond_128_bits(void **state)
+{
+    const struct rs_value huge = rs_value_decimal(decimal_make(decimal_power(38) - 1, 0));
+    const struct rs_value keys[] = {fixture_text("a"), fixture_text("b")};
+    struct rs_value value;
+    struct row *pair;
+
+    (void)state;
+    assert_int_equal(batch_row(f.batch, PAIRS, keys, 2, &pair, &f.error), 0);
+    assert_int_equal(batch_get(f.batch, pair, 3, 0, &value, &f.error), FOLD_NEEDS_ROW);
+    assert_int_equal(batch_load(f.batch, 0, NULL, &f.error), 0);
+    assert_int_equal(fixture_apply(&f, pair, 3, RS_MAX, huge), 0);
+    poison(fixture_apply(&f, pair, 3, RS_ADD, huge), "pairs.v of \"a\", \"b\": the sum has more than 38 digits");
+}
+
 static void test_sums_are_judged_on_the_net(void **state)
 {
     (void)state;
@@ -355,6 +371,7 @@ int main(void)
         CASE(test_an_event_makes_a_bounded_number_of_changes),
         CASE(test_a_batch_takes_what_fits_its_bounds),
         CASE(test_sums_beyond_128_bits),
+        CASE(test_a_value_and_a_sum_beyond_128_bits),
         CASE(test_sums_are_judged_on_the_net),
         CASE(test_sums_are_judged_with_the_stored_value),
     };

@@ -72,6 +72,7 @@ static void make_operation(struct world *world, struct model_operation *operatio
                                             MODEL_APPLY, MODEL_APPLY, MODEL_APPLY, MODEL_GET, MODEL_REMOVE, MODEL_EXISTS};
     const struct table *table;
     const struct column *column;
+    uint32_t type;
 
     *operation = (struct model_operation){.kind = kinds[random_next(world) % 12]};
     operation->table = (uint32_t)(random_next(world) % 5 % MODEL_TABLES);
@@ -85,7 +86,8 @@ static void make_operation(struct world *world, struct model_operation *operatio
     column = &table->columns[operation->column];
     operation->operation =
         table->is_shared ? (uint32_t)(column->operation - CELL_ADD + RS_ADD) : RS_ADD + (uint32_t)(random_next(world) % 3);
-    model_random_value(operation, chance(world, 95) ? column->type : (uint32_t)(random_next(world) % 12), random_next(world));
+    type = chance(world, 95) ? column->type : (uint32_t)(random_next(world) % 12);
+    model_random_value(operation, type, random_next(world));
     if (operation->kind == MODEL_SET && chance(world, 10))
         model_random_value(operation, 0, 0);
     if (chance(world, 1))
