@@ -231,10 +231,8 @@ static void committed(struct sink *sink)
 static int on_row(void *context, size_t index, const struct cell *cells, struct error *ret_error)
 {
     struct sink *sink = context;
-    size_t n;
-    const struct wanted_row *wanted = batch_wanted(sink->fold, &n);
 
-    return row_cache_put(sink->cache, wanted[index].table, wanted[index].key, wanted[index].key_size, cells, ret_error);
+    return batch_load(sink->fold, index, cells, ret_error);
 }
 
 static int start_read(struct sink *sink, struct error *failure)

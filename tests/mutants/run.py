@@ -33,8 +33,6 @@ MUTANTS = {
         "src/task/sink.c", "    sink->must_rewind = true;", "    sink->must_rewind = false;"),
     "the row cache outlives a rewind": (
         "src/task/sink.c", "    row_cache_clear(sink->cache);\n", ""),
-    "the cache does not see commits": (
-        "src/task/sink.c", "        row_cache_absorb(sink->cache, sink->other);", "        ;"),
     "a claimed partition stays paused": (
         "src/task/claim.c", "result = sink->consumer.operations->resume(sink->consumer.self, places, n, ret_error);", "result = 0;"),
     "a fenced task goes on": (
