@@ -12,7 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STATEMENTS_MAX = 2000 };
+enum {
+    STATEMENTS_MAX = 256,               /* further shapes are sent as text each time */
+    PATIENCE_US = 5 * 1000 * 1000,      /* beyond the server's own time limits, until the connection counts as dead */
+};
 
 static int64_t now_us(void)
 {
@@ -21,13 +24,12 @@ static int64_t now_us(void)
 
 /* ---- Errors ---- */
 
-int pg_not_connected(const struct postgres *pg, struct error *ret_error)
+int pg_not_connected(struct error *ret_error)
 {
-    (void)pg;
     return error_set(ret_error, ERROR_TRANSIENT, "not connected to PostgreSQL");
 }
 
-/* What now, by SQLSTATE (PostgreSQL manual, appendix A). */
+/* What now, by SQLSTATE (PostgreSQL manual, appendix A); the first that matches. What is not here is an error of ours. */
 static int class_of(const char *sqlstate)
 {
     static const struct {
@@ -36,10 +38,10 @@ static int class_of(const char *sqlstate)
     } classes[] = {
         {"40", ERROR_TRANSIENT},    {"55P03", ERROR_TRANSIENT}, {"57014", ERROR_TRANSIENT}, {"57P0", ERROR_TRANSIENT},
         {"25P0", ERROR_TRANSIENT},  {"08", ERROR_TRANSIENT},    {"53", ERROR_TRANSIENT},    {"58", ERROR_TRANSIENT},
-        {"26000", ERROR_TRANSIENT}, {"0A000", ERROR_TRANSIENT}, {"25006", ERROR_TRANSIENT}, {"XX00", ERROR_TRANSIENT},
-        {"22", ERROR_POISON},       {"23", ERROR_POISON},       {"21000", ERROR_BUG},       {"42501", ERROR_CONFIG},
-        {"42P01", ERROR_CONFIG},    {"42703", ERROR_CONFIG},    {"42P10", ERROR_CONFIG},    {"42804", ERROR_CONFIG},
-        {"28", ERROR_CONFIG},       {"3D000", ERROR_CONFIG},    {"3F000", ERROR_CONFIG},    {"42", ERROR_CONFIG},
+        {"26000", ERROR_TRANSIENT}, {"0A000", ERROR_TRANSIENT}, {"25006", ERROR_TRANSIENT}, {"72000", ERROR_TRANSIENT},
+        {"22", ERROR_POISON},       {"23", ERROR_POISON},       {"54", ERROR_POISON},       {"44000", ERROR_POISON},
+        {"P0001", ERROR_POISON},    {"28", ERROR_CONFIG},       {"2B", ERROR_CONFIG},       {"3D", ERROR_CONFIG},
+        {"3F", ERROR_CONFIG},       {"42", ERROR_CONFIG},       {"55000", ERROR_CONFIG},
     };
 
     for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
@@ -55,18 +57,48 @@ static const char *field(const PGresult *result, int code)
     return text == NULL ? "" : text;
 }
 
-int pg_error_of(const struct postgres *pg, const PGresult *result, struct error *ret_error)
+/* A way out where the code alone tells it. */
+static const char *hint_of(const char *state)
+{
+    if (strcmp(state, "26000") == 0 || strcmp(state, "42P05") == 0)
+        return " (is a pooler between? then set pooled = true)";
+    if (strcmp(state, "42501") == 0)
+        return " (grant it, or connect as another user)";
+    return "";
+}
+
+int pg_error_of(const PGresult *result, struct error *ret_error)
 {
     const char *state = field(result, PG_DIAG_SQLSTATE), *detail = field(result, PG_DIAG_MESSAGE_DETAIL);
     int class = class_of(state);
 
-    (void)pg;
     if (state[0] == '\0') /* libpq's own words: the connection */
         return error_set(ret_error, ERROR_TRANSIENT, "PostgreSQL: %s", PQresultErrorMessage(result));
-    error_set(ret_error, class, "PostgreSQL says %s: %s%s%s", state, field(result, PG_DIAG_MESSAGE_PRIMARY),
-              detail[0] != '\0' ? "; " : "", detail);
-    snprintf(ret_error->code, sizeof ret_error->code, "%s", state);
+    error_set(ret_error, class, "PostgreSQL says %s: %s%s%s%s", state, field(result, PG_DIAG_MESSAGE_PRIMARY),
+              detail[0] != '\0' ? "; " : "", detail, hint_of(state));
+    if (ret_error != NULL)
+        snprintf(ret_error->code, sizeof ret_error->code, "%s", state);
     return class;
+}
+
+int pg_first_error(const struct postgres *pg, struct error *ret_error)
+{
+    return pg_error_of(pg->results[pg_failed_at(pg)], ret_error);
+}
+
+/* invalid input syntax for type integer: "readside: ...", in the server's language */
+bool pg_raised_words(const PGresult *result, char ret_words[PG_WORDS_SIZE])
+{
+    const char *start = strstr(field(result, PG_DIAG_MESSAGE_PRIMARY), PG_MARK);
+    char *end;
+
+    if (strcmp(field(result, PG_DIAG_SQLSTATE), "22P02") != 0 || start == NULL)
+        return false;
+    snprintf(ret_words, PG_WORDS_SIZE, "%s", start + strlen(PG_MARK));
+    end = strrchr(ret_words, '"');
+    if (end != NULL)
+        *end = '\0';
+    return true;
 }
 
 int pg_lost(struct postgres *pg, int class, const char *what, struct error *ret_error)
@@ -74,9 +106,10 @@ int pg_lost(struct postgres *pg, int class, const char *what, struct error *ret_
     char reason[512];
 
     snprintf(reason, sizeof reason, "%s", pg->connection == NULL ? "" : PQerrorMessage(pg->connection));
+    reason[strcspn(reason, "\n")] = '\0';
     pg->is_connected = pg->is_connecting = false;
     pg_clear_results(pg);
-    return error_set(ret_error, class, "%s: %s", what, reason);
+    return error_set(ret_error, class, "%s%s%s", what, reason[0] != '\0' ? ": " : "", reason);
 }
 
 /* ---- Exchanges ---- */
@@ -107,7 +140,7 @@ void pg_forget_statements(struct postgres *pg)
 
 static int send_failed(struct postgres *pg, struct error *ret_error)
 {
-    return pg_lost(pg, ERROR_TRANSIENT, "sending to PostgreSQL failed", ret_error);
+    return pg_lost(pg, pg->may_have_committed ? ERROR_UNKNOWN : ERROR_TRANSIENT, "sending to PostgreSQL failed", ret_error);
 }
 
 static const char *find_statement(const struct postgres *pg, const char *sql)
@@ -118,25 +151,41 @@ static const char *find_statement(const struct postgres *pg, const char *sql)
     return NULL;
 }
 
-/* Prepares it in the same exchange, just before its first use. */
-static const char *prepare(struct postgres *pg, const char *sql, const struct pg_parameters *parameters)
+static bool has_room(struct postgres *pg)
+{
+    size_t capacity = pg->statements_capacity == 0 ? 32 : pg->statements_capacity * 2;
+    struct pg_statement *grown;
+
+    if (pg->n_statements < pg->statements_capacity)
+        return true;
+    if (capacity > STATEMENTS_MAX)
+        return false;
+    grown = realloc(pg->statements, capacity * sizeof *grown);
+    if (grown == NULL)
+        return false;
+    pg->statements = grown;
+    pg->statements_capacity = capacity;
+    return true;
+}
+
+/* Prepares it in the same exchange, just before its first use. NULL without a sign of failure: no room, send it as text. The name
+ * is this task's alone: behind a pooler that the config does not tell of, another's statement must not be taken for ours. */
+static const char *prepare(struct postgres *pg, const char *sql, const struct pg_parameters *parameters, bool *ret_has_failed)
 {
     struct pg_statement *statement;
+    const uint8_t *owner = pg->store.scope.owner;
 
-    if (pg->n_statements == pg->statements_capacity) {
-        size_t capacity = pg->statements_capacity == 0 ? 32 : pg->statements_capacity * 2;
-        struct pg_statement *grown = realloc(pg->statements, capacity * sizeof *grown);
-
-        if (grown == NULL || capacity > STATEMENTS_MAX)
-            return NULL;
-        pg->statements = grown;
-        pg->statements_capacity = capacity;
-    }
+    if (!has_room(pg))
+        return NULL;
     statement = &pg->statements[pg->n_statements];
-    snprintf(statement->name, sizeof statement->name, "rs%u_%zu", pg->generation, pg->n_statements);
+    snprintf(statement->name, sizeof statement->name, "rs%02x%02x%02x%02x_%u_%zu", owner[0], owner[1], owner[2], owner[3],
+             pg->generation, pg->n_statements);
     statement->sql = strdup(sql);
-    if (statement->sql == NULL || PQsendPrepare(pg->connection, statement->name, sql, parameters->n, parameters->types) == 0) {
+    if (statement->sql == NULL)
+        return NULL;
+    if (PQsendPrepare(pg->connection, statement->name, sql, parameters->n, parameters->types) == 0) {
         free(statement->sql);
+        *ret_has_failed = true;
         return NULL;
     }
     pg->n_statements++;
@@ -144,39 +193,69 @@ static const char *prepare(struct postgres *pg, const char *sql, const struct pg
     return statement->name;
 }
 
-int pg_send(struct postgres *pg, const char *sql, struct pg_parameters *parameters, bool is_prepared, struct error *ret_error)
+static int send_with(struct postgres *pg, const char *sql, const struct pg_parameters *parameters, const char *name)
 {
-    static struct pg_parameters none;
     const char *values[PARAMETERS_MAX];
     int sizes[PARAMETERS_MAX], formats[PARAMETERS_MAX];
-    const char *name = NULL;
-    int is_sent;
 
-    if (parameters == NULL)
-        parameters = &none;
-    if (buffer_failed(&parameters->bytes))
-        return error_set(ret_error, ERROR_BUG, "out of memory for a statement's parameters");
     for (int i = 0; i < parameters->n; i++) {
-        values[i] = parameters->is_null[i] ? NULL : parameters->bytes.data + parameters->offsets[i];
-        if (values[i] != NULL && parameters->sizes[i] == 0)
-            values[i] = "";
+        values[i] = parameters->is_null[i]      ? NULL
+                    : parameters->sizes[i] == 0 ? ""
+                                                : parameters->bytes.data + parameters->offsets[i];
         sizes[i] = (int)parameters->sizes[i];
         formats[i] = 1;
     }
+    if (name != NULL)
+        return PQsendQueryPrepared(pg->connection, name, parameters->n, values, sizes, formats, 1);
+    return PQsendQueryParams(pg->connection, sql, parameters->n, parameters->types, values, sizes, formats, 1);
+}
+
+int pg_send(struct postgres *pg, const char *sql, struct pg_parameters *parameters, bool is_prepared, struct error *ret_error)
+{
+    static const struct pg_parameters none;
+    const struct pg_parameters *given = parameters == NULL ? &none : parameters;
+    const char *name = NULL;
+    bool has_failed = false;
+
+    if (buffer_failed(&given->bytes) || given->bytes.size > INT32_MAX)
+        return pg_lost(pg, ERROR_BUG, "the parameters of a statement exceed the memory", ret_error);
     if (is_prepared && !pg->store.settings.is_pooled) {
         name = find_statement(pg, sql);
         if (name == NULL)
-            name = prepare(pg, sql, parameters);
-        if (name == NULL)
-            return send_failed(pg, ret_error);
+            name = prepare(pg, sql, given, &has_failed);
     }
-    is_sent = name != NULL ? PQsendQueryPrepared(pg->connection, name, parameters->n, values, sizes, formats, 1)
-                           : PQsendQueryParams(pg->connection, sql, parameters->n, parameters->types, values, sizes, formats, 1);
-    if (is_sent == 0)
+    if (has_failed || send_with(pg, sql, given, name) == 0)
         return send_failed(pg, ret_error);
     pg->n_sent++;
-    pg_parameters_clear(&pg->parameters);
+    if (parameters != NULL)
+        pg_parameters_clear(parameters);
     return 0;
+}
+
+int pg_send_begin(struct postgres *pg, struct error *ret_error)
+{
+    struct buffer sql = BUFFER_INIT;
+    int result = pg_send(pg, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", NULL, false, ret_error);
+
+    if (result != 0 || !pg->store.settings.is_pooled)
+        return result;
+    buffer_puts(&sql, "SELECT ");
+    pg_print_limits(&pg->store.settings, true, &sql);
+    result = buffer_failed(&sql) ? pg_lost(pg, ERROR_BUG, "out of memory for a statement", ret_error)
+                                 : pg_send(pg, sql.data, NULL, false, ret_error);
+    buffer_free(&sql);
+    return result;
+}
+
+/* The server ends each statement in its time; when even their sum is over, it does not answer any more. */
+static int64_t deadline_of_exchange(const struct postgres *pg)
+{
+    int64_t limit = pg->store.settings.statement_timeout_us, sum;
+
+    if (limit <= 0 || __builtin_mul_overflow(limit, (int64_t)pg->n_sent, &sum) ||
+        __builtin_add_overflow(sum, now_us() + PATIENCE_US, &sum))
+        return INT64_MAX;
+    return sum;
 }
 
 int pg_sync(struct postgres *pg, pg_next next, struct error *ret_error)
@@ -184,8 +263,14 @@ int pg_sync(struct postgres *pg, pg_next next, struct error *ret_error)
     if (PQpipelineSync(pg->connection) == 0)
         return send_failed(pg, ret_error);
     pg->next = next;
+    pg->deadline_us = deadline_of_exchange(pg);
     pg->wants_write = PQflush(pg->connection) == 1;
     return 0;
+}
+
+bool pg_has_committed(const struct postgres *pg)
+{
+    return pg_failed_at(pg) == pg->n_sent && strcmp(PQcmdStatus(pg->results[pg->n_sent - 1]), "COMMIT") == 0;
 }
 
 size_t pg_failed_at(const struct postgres *pg)
@@ -199,7 +284,7 @@ size_t pg_failed_at(const struct postgres *pg)
     return pg->n_sent;
 }
 
-static int keep_result(struct postgres *pg, PGresult *result, struct error *ret_error)
+static int keep_result(struct postgres *pg, PGresult *result)
 {
     if (pg->n_results == pg->results_capacity) {
         size_t capacity = pg->results_capacity == 0 ? 32 : pg->results_capacity * 2;
@@ -207,7 +292,7 @@ static int keep_result(struct postgres *pg, PGresult *result, struct error *ret_
 
         if (grown == NULL) {
             PQclear(result);
-            return error_set(ret_error, ERROR_BUG, "out of memory for results");
+            return ERROR_TRANSIENT;
         }
         pg->results = grown;
         pg->results_capacity = capacity;
@@ -216,10 +301,10 @@ static int keep_result(struct postgres *pg, PGresult *result, struct error *ret_
     return 0;
 }
 
-/* Takes in what has come. 0: the Sync has been answered; STORE_BUSY: more is to come. */
-static int receive(struct postgres *pg, struct error *ret_error)
+/* Takes in what has come. 0: the Sync has been answered; STORE_BUSY: more is to come; else the connection is of no more use. */
+static int receive(struct postgres *pg)
 {
-    int result;
+    int n_nothing = 0;
 
     if (pg->wants_write) {
         int flushed = PQflush(pg->connection);
@@ -233,18 +318,17 @@ static int receive(struct postgres *pg, struct error *ret_error)
     while (!pg->is_synced && PQisBusy(pg->connection) == 0) {
         PGresult *received = PQgetResult(pg->connection);
 
-        if (received == NULL) { /* the end of one statement's results */
-            if (PQstatus(pg->connection) == CONNECTION_BAD)
+        if (received == NULL) { /* the end of one statement's results; again and again: the answer to Sync is lost */
+            if (PQstatus(pg->connection) == CONNECTION_BAD || ++n_nothing > 3)
                 return ERROR_TRANSIENT;
             continue;
         }
+        n_nothing = 0;
         if (PQresultStatus(received) == PGRES_PIPELINE_SYNC) {
             PQclear(received);
             pg->is_synced = true;
-        } else {
-            result = keep_result(pg, received, ret_error);
-            if (result != 0)
-                return result;
+        } else if (keep_result(pg, received) != 0) {
+            return ERROR_TRANSIENT;
         }
         if (PQstatus(pg->connection) == CONNECTION_BAD)
             return ERROR_TRANSIENT;
@@ -252,16 +336,28 @@ static int receive(struct postgres *pg, struct error *ret_error)
     return pg->is_synced ? 0 : STORE_BUSY;
 }
 
-static int connection_broke(struct postgres *pg, struct error *ret_error)
+static int broke(struct postgres *pg, const char *how, struct error *ret_error)
 {
-    struct error words = {0};
+    struct error words = {0}, lost = {0};
 
-    if (pg->n_results > 0 && pg_failed_at(pg) < pg->n_results)
-        pg_error_of(pg, pg->results[pg_failed_at(pg)], &words);
-    pg_lost(pg, pg->may_have_committed ? ERROR_UNKNOWN : ERROR_TRANSIENT, "the connection to PostgreSQL broke", ret_error);
+    if (pg_failed_at(pg) < pg->n_results)
+        pg_first_error(pg, &words);
+    pg_lost(pg, pg->may_have_committed ? ERROR_UNKNOWN : ERROR_TRANSIENT, how, &lost);
     if (words.class != 0)
-        error_wrap(ret_error, "%s", words.text);
-    return ret_error->class;
+        error_wrap(&lost, "%s", words.text);
+    if (ret_error != NULL)
+        *ret_error = lost;
+    return lost.class;
+}
+
+/* 0, STORE_BUSY, or the class of what ended the exchange and the connection. */
+static int advance(struct postgres *pg, struct error *ret_error)
+{
+    int result = receive(pg);
+
+    if (result == STORE_BUSY && now_us() >= pg->deadline_us)
+        return broke(pg, "PostgreSQL did not answer in time", ret_error);
+    return result == 0 || result == STORE_BUSY ? result : broke(pg, "the connection to PostgreSQL broke", ret_error);
 }
 
 /* ---- Rolling back ---- */
@@ -269,10 +365,13 @@ static int connection_broke(struct postgres *pg, struct error *ret_error)
 static int rolled_back(struct postgres *pg, struct error *ret_error)
 {
     if (pg_failed_at(pg) < pg->n_sent)
-        return pg_lost(pg, ERROR_TRANSIENT, "ROLLBACK failed", ret_error);
+        return broke(pg, "ROLLBACK failed", ret_error);
     pg->may_have_committed = false;
-    *ret_error = pg->failure;
-    return ret_error->class;
+    if (strcmp(pg->failure.code, "25006") == 0) /* the primary has become a replica: find the new one */
+        return pg_lost(pg, ERROR_TRANSIENT, pg->failure.text, ret_error);
+    if (ret_error != NULL)
+        *ret_error = pg->failure;
+    return pg->failure.class;
 }
 
 /* Statements that were to be prepared behind the failure do not exist; so all are forgotten. */
@@ -299,17 +398,11 @@ static int poll_operation(struct store *store, struct error *ret_error)
     int result;
 
     if (pg->connection == NULL)
-        return pg_not_connected(pg, ret_error);
+        return pg_not_connected(ret_error);
     if (pg->is_connecting)
         return pg_poll_connect(pg, ret_error);
-    result = receive(pg, ret_error);
-    if (result == STORE_BUSY && now_us() >= pg->deadline_us)
-        return pg_lost(pg, ERROR_TRANSIENT, "PostgreSQL did not answer in time", ret_error);
-    if (result == STORE_BUSY)
-        return STORE_BUSY;
-    if (result != 0)
-        return connection_broke(pg, ret_error);
-    return pg->next(pg, ret_error);
+    result = advance(pg, ret_error);
+    return result == 0 ? pg->next(pg, ret_error) : result;
 }
 
 static int open_store(const struct store_settings *settings, const struct store_scope *scope, struct store **ret_store,
@@ -339,6 +432,7 @@ static void close_store(struct store *store)
     buffer_free(&pg->parameters.bytes);
     free(pg->results);
     free(pg->statements);
+    free(pg->group_ends);
     free(pg->list);
     free(pg);
 }
@@ -371,38 +465,49 @@ static bool is_connected(const struct store *store)
 
 /* ---- Blocking ---- */
 
+static int wait_for_results(struct postgres *pg, struct error *ret_error)
+{
+    int result;
+
+    while ((result = advance(pg, ret_error)) == STORE_BUSY) {
+        struct pollfd fd = {.fd = PQsocket(pg->connection), .events = events_of(&pg->store)};
+
+        (void)poll(&fd, 1, 100);
+    }
+    return result;
+}
+
 PGresult *pg_query(struct postgres *pg, const char *sql, struct pg_parameters *parameters, int *ret_class,
                    struct error *ret_error)
 {
     PGresult *result = NULL;
 
-    if (!pg->is_connected) {
-        *ret_class = pg_not_connected(pg, ret_error);
+    *ret_class = pg->is_connected ? 0 : pg_not_connected(ret_error);
+    if (*ret_class != 0)
         return NULL;
-    }
     pg_begin_exchange(pg);
     *ret_class = pg_send(pg, sql, parameters, false, ret_error);
     if (*ret_class == 0)
         *ret_class = pg_sync(pg, NULL, ret_error);
-    if (*ret_class != 0)
-        return NULL;
-    while ((*ret_class = receive(pg, ret_error)) == STORE_BUSY) {
-        struct pollfd fd = {.fd = PQsocket(pg->connection), .events = events_of(&pg->store)};
-
-        (void)poll(&fd, 1, 1000);
-    }
-    if (*ret_class != 0) {
-        *ret_class = connection_broke(pg, ret_error);
-        return NULL;
-    }
-    if (pg_failed_at(pg) < pg->n_sent) {
-        *ret_class = pg_error_of(pg, pg->results[pg_failed_at(pg)], ret_error);
+    if (*ret_class == 0)
+        *ret_class = wait_for_results(pg, ret_error);
+    if (*ret_class == 0 && pg_failed_at(pg) < pg->n_sent) {
+        *ret_class = pg_first_error(pg, ret_error);
         pg_clear_results(pg);
-        return NULL;
     }
-    result = pg->results[0];
-    pg->n_results = 0;
+    if (*ret_class == 0) {
+        result = pg->results[0];
+        pg->n_results = 0;
+    }
     return result;
+}
+
+void pg_print_name(struct buffer *sql, const char *name)
+{
+    buffer_putc(sql, '"');
+    for (; *name != '\0'; name++)
+        buffer_printf(sql, *name == '"' ? "\"\"" : "%c", *name);
+    buffer_putc(sql, '"');
 }
 
 int pg_execute(struct postgres *pg, const char *sql, struct error *ret_error)

@@ -12,102 +12,112 @@
 
 enum { ATTEMPTS_MAX = 6 };
 
-static const char select_mine[] = "pipeline = $1 AND version = $2";
-
-static void put_scope(struct postgres *pg)
-{
-    pg_put_text(&pg->parameters, pg->store.scope.pipeline);
-    pg_put_int4(&pg->parameters, pg->store.scope.version);
-}
+const char pg_lock_mine[] = "SELECT 1 FROM readside_positions WHERE pipeline = $1 AND version = $2 AND owner = $5 "
+                            "AND (topic, part) IN (SELECT * FROM unnest($3::text[], $4::int4[])) ORDER BY topic, part FOR UPDATE";
+static const char lock_all[] = "SELECT 1 FROM readside_positions WHERE pipeline = $1 AND version = $2 "
+                               "AND (topic, part) IN (SELECT * FROM unnest($3::text[], $4::int4[])) ORDER BY topic, part FOR UPDATE";
 
 static void put_places(struct postgres *pg, const struct store_position *positions, size_t n)
 {
-    pg_begin_array(&pg->parameters, 1009, 25, n);
+    pg_put_scope(&pg->parameters, &pg->store.scope);
+    pg_begin_array(&pg->parameters, PG_TEXT_ARRAY, PG_TEXT, n);
     for (size_t i = 0; i < n; i++)
         pg_element_text(&pg->parameters, positions[i].topic);
     pg_end_array(&pg->parameters);
-    pg_begin_array(&pg->parameters, 1007, 23, n);
+    pg_begin_array(&pg->parameters, PG_INT4_ARRAY, PG_INT4, n);
     for (size_t i = 0; i < n; i++)
         pg_element_int4(&pg->parameters, positions[i].partition);
     pg_end_array(&pg->parameters);
 }
 
-/* ---- The version's entry ---- */
-
-static int send_projection(struct postgres *pg, struct error *ret_error)
+void pg_read_position(const PGresult *result, int row, struct store_position *ret_position)
 {
-    int result;
-
-    put_scope(pg);
-    pg_put_text(&pg->parameters, pg->store.scope.plugin);
-    pg_put_int4(&pg->parameters, (int32_t)pg->store.scope.revision);
-    result = pg_send(pg,
-                     "INSERT INTO readside_projections (pipeline, version, plugin, revision) VALUES ($1, $2, $3, $4) "
-                     "ON CONFLICT DO NOTHING",
-                     &pg->parameters, false, ret_error);
-    if (result != 0)
-        return result;
-    put_scope(pg);
-    return pg_send(pg, "SELECT plugin, revision FROM readside_projections WHERE pipeline = $1 AND version = $2 FOR UPDATE",
-                   &pg->parameters, false, ret_error);
+    ret_position->is_missing = false;
+    ret_position->next_offset = pg_read_int8(result, row, 2);
+    ret_position->epoch = pg_read_int8(result, row, 3);
+    ret_position->leader_epoch = pg_read_int4(result, row, 4);
+    ret_position->is_halted = strcmp(PQgetvalue(result, row, 5), "halted") == 0;
+    ret_position->halt_kind = PQgetvalue(result, row, 6);
+    ret_position->halt_reason = PQgetvalue(result, row, 7);
+    ret_position->cluster_id = PQgetvalue(result, row, 8);
+    memcpy(ret_position->topic_id, PQgetvalue(result, row, 9), 16);
+    ret_position->commit_seq = pg_read_int8(result, row, 10);
+    ret_position->events = pg_read_int8(result, row, 11);
+    memcpy(ret_position->owner, PQgetvalue(result, row, 12), 16);
+    snprintf(ret_position->claimed_at, sizeof ret_position->claimed_at, "%s", PQgetvalue(result, row, 13));
+    snprintf(ret_position->updated_at, sizeof ret_position->updated_at, "%s", PQgetvalue(result, row, 14));
 }
 
-static int check_projection(const struct postgres *pg, const PGresult *result, struct error *ret_error)
+/* ---- The version's entry ---- */
+
+/* Raises when another plugin or revision has filled the tables. is_locked: one first claim passes at a time. */
+static int send_projection(struct postgres *pg, bool is_locked, struct error *ret_error)
+{
+    static const char insert[] = "INSERT INTO readside_projections (pipeline, version, plugin, revision) VALUES ($1, $2, $3, $4) "
+                                 "ON CONFLICT DO NOTHING";
+    static const char compare[] = "SELECT CASE WHEN plugin = $3 AND revision = $4 THEN 1 ELSE "
+                                  "('" PG_MARK "plugin ' || left(plugin, 200) || ' revision ' || revision)::int4 END "
+                                  "FROM readside_projections WHERE pipeline = $1 AND version = $2";
+    static const char compare_alone[] = "SELECT CASE WHEN plugin = $3 AND revision = $4 THEN 1 ELSE "
+                                        "('" PG_MARK "plugin ' || left(plugin, 200) || ' revision ' || revision)::int4 END "
+                                        "FROM readside_projections WHERE pipeline = $1 AND version = $2 FOR UPDATE";
+    const char *const statements[] = {insert, is_locked ? compare_alone : compare};
+    int result = 0;
+
+    for (size_t i = 0; i < sizeof statements / sizeof statements[0] && result == 0; i++) {
+        pg_put_scope(&pg->parameters, &pg->store.scope);
+        pg_put_text(&pg->parameters, pg->store.scope.plugin);
+        pg_put_int4(&pg->parameters, (int32_t)pg->store.scope.revision);
+        result = pg_send(pg, statements[i], &pg->parameters, false, ret_error);
+    }
+    return result;
+}
+
+/* The first error of the exchange; CONFIG in our words when it is that of send_projection(). */
+static int judge_failure(const struct postgres *pg, struct error *ret_failure)
 {
     const struct store_scope *scope = &pg->store.scope;
-    int32_t revision = PQntuples(result) == 1 ? pg_read_int4(result, 0, 1) : -1;
-    const char *plugin = PQntuples(result) == 1 ? PQgetvalue(result, 0, 0) : "";
+    char words[PG_WORDS_SIZE];
 
-    if (strcmp(plugin, scope->plugin) == 0 && revision == (int32_t)scope->revision)
-        return 0;
-    return error_set(ret_error, ERROR_CONFIG,
-                     "version %d of pipeline %s was filled by plugin %s revision %d, this is %s revision %u: other rows would come "
-                     "of the same events; raise the pipeline's `version' to rebuild beside it",
-                     (int)scope->version, scope->pipeline, plugin, (int)revision, scope->plugin, scope->revision);
+    if (pg_raised_words(pg->results[pg_failed_at(pg)], words))
+        return error_set(ret_failure, ERROR_CONFIG,
+                         "version %d of pipeline %s was filled by %s, this is %s revision %u: other rows would come of the same "
+                         "events; raise the pipeline's `version' to rebuild beside it",
+                         (int)scope->version, scope->pipeline, words, scope->plugin, scope->revision);
+    return pg_first_error(pg, ret_failure);
+}
+
+/* COMMIT of a transaction that had failed answers ROLLBACK. */
+static int not_committed(const struct postgres *pg, struct error *ret_error)
+{
+    return error_set(ret_error, ERROR_TRANSIENT, "PostgreSQL answered COMMIT with %s", PQcmdStatus(pg->results[pg->n_sent - 1]));
 }
 
 /* ---- Claim and resolve ---- */
 
 static int send_lock(struct postgres *pg, struct error *ret_error)
 {
-    put_scope(pg);
     put_places(pg, pg->positions, pg->n_positions);
-    return pg_send(pg,
-                   "SELECT 1 FROM readside_positions WHERE pipeline = $1 AND version = $2 "
-                   "AND (topic, part) IN (SELECT * FROM unnest($3::text[], $4::int4[])) ORDER BY topic, part FOR UPDATE",
-                   &pg->parameters, false, ret_error);
+    if (pg->is_resolve)
+        pg_put_uuid(&pg->parameters, pg->store.scope.owner);
+    return pg_send(pg, pg->is_resolve ? pg_lock_mine : lock_all, &pg->parameters, false, ret_error);
 }
 
+/* Behind a pooler the backend is not this task's: others must not terminate it. */
 static int send_take(struct postgres *pg, struct error *ret_error)
 {
-    char sql[1200];
+    static const char backend[] = "pg_backend_pid(), (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())";
+    char sql[1600];
 
     snprintf(sql, sizeof sql,
-             "UPDATE readside_positions SET owner = $5, epoch = epoch + 1, backend_pid = pg_backend_pid(), backend_start = "
-             "(SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()), %s updated_at = now() "
-             "WHERE %s AND (topic, part) IN (SELECT * FROM unnest($3::text[], $4::int4[])) %s "
-             "RETURNING topic, part, next_offset, epoch, leader_epoch, state, COALESCE(halt_kind, ''), COALESCE(halt_reason, ''), "
-             "cluster_id, COALESCE(topic_id, '00000000-0000-0000-0000-000000000000'), commit_seq, events",
-             pg->is_resolve ? "" : "claimed_at = now(),", select_mine, pg->is_resolve ? "AND owner = $5" : "");
-    put_scope(pg);
+             "UPDATE readside_positions SET owner = $5, epoch = epoch + 1, (backend_pid, backend_start) = (SELECT %s), %s "
+             "updated_at = now() WHERE pipeline = $1 AND version = $2 "
+             "AND (topic, part) IN (SELECT * FROM unnest($3::text[], $4::int4[])) %s RETURNING " PG_POSITION_COLUMNS,
+             pg->store.settings.is_pooled ? "NULL::int4, NULL::timestamptz" : backend, pg->is_resolve ? "" : "claimed_at = now(),",
+             pg->is_resolve ? "AND owner = $5" : "");
     put_places(pg, pg->positions, pg->n_positions);
     pg_put_uuid(&pg->parameters, pg->store.scope.owner);
     return pg_send(pg, sql, &pg->parameters, false, ret_error);
-}
-
-static void take_row(struct store_position *position, const PGresult *result, int row)
-{
-    position->is_missing = false;
-    position->next_offset = pg_read_int8(result, row, 2);
-    position->epoch = pg_read_int8(result, row, 3);
-    position->leader_epoch = pg_read_int4(result, row, 4);
-    position->is_halted = strcmp(PQgetvalue(result, row, 5), "halted") == 0;
-    position->halt_kind = PQgetvalue(result, row, 6);
-    position->halt_reason = PQgetvalue(result, row, 7);
-    position->cluster_id = PQgetvalue(result, row, 8);
-    memcpy(position->topic_id, PQgetvalue(result, row, 9), 16);
-    position->commit_seq = pg_read_int8(result, row, 10);
-    position->events = pg_read_int8(result, row, 11);
 }
 
 static void take_rows(struct postgres *pg, const PGresult *result)
@@ -118,34 +128,36 @@ static void take_rows(struct postgres *pg, const PGresult *result)
         position->is_missing = true;
         position->halt_kind = position->halt_reason = position->cluster_id = "";
         for (int row = 0; row < PQntuples(result); row++)
-            if (strcmp(PQgetvalue(result, row, 0), position->topic) == 0 && pg_read_int4(result, row, 1) == position->partition)
-                take_row(position, result, row);
+            if (pg_read_int4(result, row, 1) == position->partition && strcmp(PQgetvalue(result, row, 0), position->topic) == 0)
+                pg_read_position(result, row, position);
     }
 }
 
 static int begin_take(struct postgres *pg, struct error *ret_error);
 
-/* The old holders have been told to end; the lock will be free in a moment. */
+/* The old holders have been told to end, if they could be; the lock will be free in a moment. */
 static int terminated(struct postgres *pg, struct error *ret_error)
 {
-    if (pg_failed_at(pg) < pg->n_sent)
-        return pg_error_of(pg, pg->results[pg_failed_at(pg)], ret_error);
     return begin_take(pg, ret_error);
 }
 
-/* A holder that does not let go (a frozen process with an open transaction) is ended by its recorded backend. */
+/* A holder that does not let go (a frozen process with an open transaction) is ended by its recorded backend: the same process id
+ * and start, and in a transaction that has touched positions. */
 static int terminate_holders(struct postgres *pg, struct error *ret_error)
 {
+    static const char terminate[] =
+        "SELECT pg_terminate_backend(pid) FROM (SELECT DISTINCT a.pid FROM pg_stat_activity a JOIN readside_positions p "
+        "ON a.pid = p.backend_pid AND a.backend_start = p.backend_start JOIN pg_locks l ON l.pid = a.pid "
+        "AND l.relation = 'readside_positions'::regclass WHERE pipeline = $1 AND version = $2 "
+        "AND (topic, part) IN (SELECT * FROM unnest($3::text[], $4::int4[])) AND a.pid <> pg_backend_pid() "
+        "AND (NOT $5 OR owner = $6)) AS holders";
     int result;
 
     pg_begin_exchange(pg);
-    put_scope(pg);
     put_places(pg, pg->positions, pg->n_positions);
-    result = pg_send(pg,
-                     "SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a JOIN readside_positions p "
-                     "ON a.pid = p.backend_pid AND a.backend_start = p.backend_start WHERE pipeline = $1 AND version = $2 "
-                     "AND (topic, part) IN (SELECT * FROM unnest($3::text[], $4::int4[])) AND a.pid <> pg_backend_pid()",
-                     &pg->parameters, false, ret_error);
+    pg_put_bool(&pg->parameters, pg->is_resolve);
+    pg_put_uuid(&pg->parameters, pg->store.scope.owner);
+    result = pg_send(pg, terminate, &pg->parameters, false, ret_error);
     if (result == 0)
         result = pg_sync(pg, terminated, ret_error);
     return result == 0 ? STORE_BUSY : result;
@@ -153,17 +165,17 @@ static int terminate_holders(struct postgres *pg, struct error *ret_error)
 
 static int lock_free(struct postgres *pg, struct error *ret_error)
 {
-    return pg_failed_at(pg) < pg->n_sent ? pg_error_of(pg, pg->results[pg_failed_at(pg)], ret_error)
-                                         : terminate_holders(pg, ret_error);
+    return pg_failed_at(pg) < pg->n_sent ? pg_first_error(pg, ret_error) : terminate_holders(pg, ret_error);
 }
 
 static int take_failed(struct postgres *pg, struct error *ret_error)
 {
+    bool is_of_lock = pg_failed_at(pg) == pg->first_statement;
     struct error failure = {0};
     int result;
 
-    pg_error_of(pg, pg->results[pg_failed_at(pg)], &failure);
-    if (strcmp(failure.code, "55P03") != 0 || ++pg->attempts >= ATTEMPTS_MAX)
+    judge_failure(pg, &failure);
+    if (strcmp(failure.code, "55P03") != 0 || !is_of_lock || ++pg->attempts >= ATTEMPTS_MAX)
         return pg_roll_back(pg, &failure, ret_error);
     pg_begin_exchange(pg);
     result = pg_send(pg, "ROLLBACK", NULL, false, ret_error);
@@ -172,23 +184,13 @@ static int take_failed(struct postgres *pg, struct error *ret_error)
     return result == 0 ? STORE_BUSY : result;
 }
 
-/* BEGIN, [projection, projection], lock, take, COMMIT */
 static int taken(struct postgres *pg, struct error *ret_error)
 {
-    size_t take = pg->n_sent - 2;
-
     if (pg_failed_at(pg) < pg->n_sent)
         return take_failed(pg, ret_error);
-    if (strcmp(PQcmdStatus(pg->results[pg->n_sent - 1]), "COMMIT") != 0)
-        return error_set(ret_error, ERROR_TRANSIENT, "PostgreSQL answered COMMIT with %s",
-                         PQcmdStatus(pg->results[pg->n_sent - 1]));
-    if (!pg->is_resolve) {
-        int result = check_projection(pg, pg->results[2], ret_error);
-
-        if (result != 0)
-            return result;
-    }
-    take_rows(pg, pg->results[take]);
+    if (!pg_has_committed(pg))
+        return not_committed(pg, ret_error);
+    take_rows(pg, pg->results[pg->first_statement + 1]);
     return 0;
 }
 
@@ -197,9 +199,10 @@ static int begin_take(struct postgres *pg, struct error *ret_error)
     int result;
 
     pg_begin_exchange(pg);
-    result = pg_send(pg, "BEGIN ISOLATION LEVEL READ COMMITTED", NULL, false, ret_error);
+    result = pg_send_begin(pg, ret_error);
     if (result == 0 && !pg->is_resolve)
-        result = send_projection(pg, ret_error);
+        result = send_projection(pg, false, ret_error);
+    pg->first_statement = pg->n_sent;
     if (result == 0)
         result = send_lock(pg, ret_error);
     if (result == 0)
@@ -217,7 +220,7 @@ static int start_take(struct store *store, struct store_position *positions, siz
     int result;
 
     if (!pg->is_connected)
-        return pg_not_connected(pg, ret_error);
+        return pg_not_connected(ret_error);
     pg->positions = positions;
     pg->n_positions = n;
     pg->is_resolve = is_resolve;
@@ -238,73 +241,86 @@ int pg_start_resolve(struct store *store, struct store_position *positions, size
 
 /* ---- Release ---- */
 
-static int simply_done(struct postgres *pg, struct error *ret_error)
+static int released(struct postgres *pg, struct error *ret_error)
 {
-    if (pg_failed_at(pg) < pg->n_sent)
-        return pg_error_of(pg, pg->results[pg_failed_at(pg)], ret_error);
-    return 0;
+    struct error failure = {0};
+
+    if (pg_failed_at(pg) == pg->n_sent)
+        return pg_has_committed(pg) ? 0 : not_committed(pg, ret_error);
+    pg_first_error(pg, &failure);
+    return pg_roll_back(pg, &failure, ret_error);
 }
 
 int pg_start_release(struct store *store, const struct store_position *positions, size_t n, struct error *ret_error)
 {
+    static const char give_up[] = "UPDATE readside_positions SET owner = NULL, updated_at = now() WHERE pipeline = $1 "
+                                  "AND version = $2 AND (topic, part) IN (SELECT * FROM unnest($3::text[], $4::int4[])) AND owner = $5";
+    const char *const statements[] = {pg_lock_mine, give_up};
     struct postgres *pg = pg_of(store);
     int result;
 
     if (!pg->is_connected)
-        return pg_not_connected(pg, ret_error);
+        return pg_not_connected(ret_error);
     pg_begin_exchange(pg);
-    put_scope(pg);
-    put_places(pg, positions, n);
-    pg_put_uuid(&pg->parameters, store->scope.owner);
-    result = pg_send(pg,
-                     "UPDATE readside_positions SET owner = NULL, updated_at = now() WHERE pipeline = $1 AND version = $2 "
-                     "AND (topic, part) IN (SELECT * FROM unnest($3::text[], $4::int4[])) AND owner = $5",
-                     &pg->parameters, false, ret_error);
-    return result == 0 ? pg_sync(pg, simply_done, ret_error) : result;
+    result = pg_send_begin(pg, ret_error);
+    for (size_t i = 0; i < sizeof statements / sizeof statements[0] && result == 0; i++) {
+        put_places(pg, positions, n);
+        pg_put_uuid(&pg->parameters, store->scope.owner);
+        result = pg_send(pg, statements[i], &pg->parameters, false, ret_error);
+    }
+    if (result == 0)
+        result = pg_send(pg, "COMMIT", NULL, false, ret_error);
+    return result == 0 ? pg_sync(pg, released, ret_error) : result;
 }
 
 /* ---- First positions ---- */
 
-static int insert_failed(struct postgres *pg, struct error *ret_error)
+/* The table of that look, omitted ones have none. */
+static void name_looked_at(const struct store_scope *scope, size_t look, char ret_name[STORE_NAME_SIZE])
 {
-    size_t failed = pg_failed_at(pg);
-    struct error failure = {0};
-
-    pg_error_of(pg, pg->results[failed], &failure);
-    if (strcmp(failure.code, "22012") == 0 && failed >= pg->first_group && failed < pg->first_group + pg->n_groups)
-        error_set(&failure, ERROR_CONFIG,
-                  "version %d of pipeline %s has no positions yet, but one of its tables holds rows: their events would count "
-                  "twice; empty the tables (readside reset), or raise `version'",
-                  (int)pg->store.scope.version, pg->store.scope.pipeline);
-    return pg_roll_back(pg, &failure, ret_error);
+    ret_name[0] = '\0';
+    for (uint32_t i = 0; i < scope->n_tables; i++)
+        if (!scope->tables[i].is_omitted && look-- == 0)
+            store_table_name(scope, &scope->tables[i], ret_name);
 }
 
 static int inserted(struct postgres *pg, struct error *ret_error)
 {
-    return pg_failed_at(pg) < pg->n_sent ? insert_failed(pg, ret_error) : 0;
+    size_t failed = pg_failed_at(pg);
+    struct error failure = {0};
+    char name[STORE_NAME_SIZE];
+
+    if (failed == pg->n_sent)
+        return pg_has_committed(pg) ? 0 : not_committed(pg, ret_error);
+    judge_failure(pg, &failure);
+    name_looked_at(&pg->store.scope, failed - pg->first_statement, name);
+    if (strcmp(failure.code, "22012") == 0 && failed >= pg->first_statement && failed < pg->first_statement + pg->n_looks)
+        error_set(&failure, ERROR_CONFIG,
+                  "version %d of pipeline %s has no positions yet, but table %s holds rows: their events would count twice; empty "
+                  "the tables (readside reset), or raise `version'",
+                  (int)pg->store.scope.version, pg->store.scope.pipeline, name);
+    return pg_roll_back(pg, &failure, ret_error);
 }
 
-/* Raises when the table holds rows though the version has no position at all. */
-static int send_empty_checks(struct postgres *pg, struct error *ret_error)
+/* Each raises when its table holds rows though the version has no position at all. */
+static int send_looks(struct postgres *pg, struct error *ret_error)
 {
     const struct store_scope *scope = &pg->store.scope;
     int result = 0;
 
-    pg->first_group = pg->n_sent;
-    pg->n_groups = 0;
     for (uint32_t i = 0; i < scope->n_tables && result == 0; i++) {
-        char name[STORE_NAME_SIZE], sql[512];
+        char name[STORE_NAME_SIZE], sql[400];
 
         if (scope->tables[i].is_omitted)
             continue;
         store_table_name(scope, &scope->tables[i], name);
         snprintf(sql, sizeof sql,
-                 "SELECT 1 / (CASE WHEN EXISTS (SELECT 1 FROM \"%s\") AND NOT EXISTS (SELECT 1 FROM readside_positions WHERE %s) "
-                 "THEN 0 ELSE 1 END)",
-                 name, select_mine);
-        put_scope(pg);
+                 "SELECT 1 / (CASE WHEN EXISTS (SELECT 1 FROM \"%s\") AND NOT EXISTS "
+                 "(SELECT 1 FROM readside_positions WHERE pipeline = $1 AND version = $2) THEN 0 ELSE 1 END)",
+                 name);
+        pg_put_scope(&pg->parameters, scope);
         result = pg_send(pg, sql, &pg->parameters, false, ret_error);
-        pg->n_groups++;
+        pg->n_looks++;
     }
     return result;
 }
@@ -313,24 +329,24 @@ static int send_starts(struct postgres *pg, const struct store_start *starts, si
 {
     char sql[800];
 
-    put_scope(pg);
-    pg_begin_array(&pg->parameters, 1009, 25, n);
+    pg_put_scope(&pg->parameters, &pg->store.scope);
+    pg_begin_array(&pg->parameters, PG_TEXT_ARRAY, PG_TEXT, n);
     for (size_t i = 0; i < n; i++)
         pg_element_text(&pg->parameters, starts[i].topic);
     pg_end_array(&pg->parameters);
-    pg_begin_array(&pg->parameters, 1007, 23, n);
+    pg_begin_array(&pg->parameters, PG_INT4_ARRAY, PG_INT4, n);
     for (size_t i = 0; i < n; i++)
         pg_element_int4(&pg->parameters, starts[i].partition);
     pg_end_array(&pg->parameters);
-    pg_begin_array(&pg->parameters, 1009, 25, n);
+    pg_begin_array(&pg->parameters, PG_TEXT_ARRAY, PG_TEXT, n);
     for (size_t i = 0; i < n; i++)
         pg_element_text(&pg->parameters, starts[i].cluster_id);
     pg_end_array(&pg->parameters);
-    pg_begin_array(&pg->parameters, 2951, 2950, n);
+    pg_begin_array(&pg->parameters, PG_UUID_ARRAY, PG_UUID, n);
     for (size_t i = 0; i < n; i++)
         pg_element_bytes(&pg->parameters, starts[i].topic_id, 16);
     pg_end_array(&pg->parameters);
-    pg_begin_array(&pg->parameters, 1016, 20, n);
+    pg_begin_array(&pg->parameters, PG_INT8_ARRAY, PG_INT8, n);
     for (size_t i = 0; i < n; i++)
         pg_element_int8(&pg->parameters, starts[i].next_offset);
     pg_end_array(&pg->parameters);
@@ -350,14 +366,15 @@ int pg_start_insert(struct store *store, const struct store_start *starts, size_
     int result;
 
     if (!pg->is_connected)
-        return pg_not_connected(pg, ret_error);
+        return pg_not_connected(ret_error);
     pg_begin_exchange(pg);
-    result = pg_send(pg, "BEGIN ISOLATION LEVEL READ COMMITTED", NULL, false, ret_error);
+    result = pg_send_begin(pg, ret_error);
     if (result == 0)
-        result = send_projection(pg, ret_error); /* its row lock lets one first claim pass at a time */
-    pg->first_group = pg->n_groups = 0;
+        result = send_projection(pg, true, ret_error);
+    pg->first_statement = pg->n_sent;
+    pg->n_looks = 0;
     if (result == 0 && is_first)
-        result = send_empty_checks(pg, ret_error);
+        result = send_looks(pg, ret_error);
     if (result == 0)
         result = send_starts(pg, starts, n, is_first, ret_error);
     if (result == 0)

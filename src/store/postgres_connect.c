@@ -5,22 +5,48 @@
 
 #include "base/clock.h"
 
+#include <arpa/inet.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { IDLE_TRANSACTION_MS = 10000, TCP_USER_TIMEOUT_MS = 10000 };
+enum { IDLE_TRANSACTION_MS = 10000, TCP_USER_TIMEOUT_MS = 10000, SERVER_MIN = 130000 };
 
 static int64_t now_us(void)
 {
     return clock_system.monotonic_us(clock_system.self);
 }
 
-static bool is_local(const char *host)
+/* Names of hosts are taken at their word, but for localhost; numbers must be loopback addresses. */
+static bool is_local_host(const char *host, size_t size)
 {
-    return host == NULL || host[0] == '\0' || host[0] == '/' || host[0] == '@' || strcmp(host, "localhost") == 0 ||
-           strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0;
+    struct in_addr ipv4;
+    char name[64];
+
+    if (size == 0 || host[0] == '/' || host[0] == '@')
+        return true;
+    if (size >= sizeof name)
+        return false;
+    memcpy(name, host, size);
+    name[size] = '\0';
+    if (inet_pton(AF_INET, name, &ipv4) == 1)
+        return ntohl(ipv4.s_addr) >> 24 == 127;
+    return strcmp(name, "localhost") == 0 || strcmp(name, "::1") == 0;
+}
+
+/* A comma-separated list is local when each of its hosts is. */
+static bool is_local(const char *hosts)
+{
+    for (const char *at = hosts == NULL ? "" : hosts;; at++) {
+        size_t size = strcspn(at, ",");
+
+        if (!is_local_host(at, size))
+            return false;
+        at += size;
+        if (*at == '\0')
+            return true;
+    }
 }
 
 static const char *option_of(const PQconninfoOption *options, const char *keyword)
@@ -31,13 +57,26 @@ static const char *option_of(const PQconninfoOption *options, const char *keywor
     return NULL;
 }
 
-/* A remote server must prove who it is, unless the config says otherwise in so many words. */
+/* Where libpq would connect to; what the environment adds to the URI counts. A service file is somebody else's word: remote. */
+static const char *hosts_of(const PQconninfoOption *options)
+{
+    const char *hosts = option_of(options, "hostaddr");
+
+    if (option_of(options, "service") != NULL || getenv("PGSERVICE") != NULL)
+        return "of a service file";
+    if (hosts == NULL)
+        hosts = getenv("PGHOSTADDR");
+    if (hosts == NULL)
+        hosts = option_of(options, "host");
+    return hosts == NULL ? getenv("PGHOST") : hosts;
+}
+
 int pg_check_transport(const struct store_settings *settings, const char **ret_sslmode, struct error *ret_error)
 {
     char *message = NULL;
     PQconninfoOption *options = PQconninfoParse(settings->uri, &message);
-    const char *host, *sslmode;
-    bool is_remote;
+    const char *hosts, *sslmode;
+    int result = 0;
 
     *ret_sslmode = NULL;
     if (options == NULL) {
@@ -45,21 +84,19 @@ int pg_check_transport(const struct store_settings *settings, const char **ret_s
         PQfreemem(message);
         return ERROR_CONFIG;
     }
-    host = option_of(options, "hostaddr");
-    if (host == NULL)
-        host = option_of(options, "host");
-    is_remote = !is_local(host);
+    hosts = hosts_of(options);
     sslmode = option_of(options, "sslmode");
-    if (is_remote && sslmode == NULL && !settings->allow_plaintext)
-        *ret_sslmode = "verify-full";
-    if (is_remote && sslmode != NULL && strcmp(sslmode, "verify-full") != 0 && !settings->allow_plaintext)
-        error_set(ret_error, ERROR_CONFIG,
-                  "uri: sslmode=%s does not verify the server %s; use verify-full (with sslrootcert), or allow_plaintext = true",
-                  sslmode, host);
-    else
-        ret_error = NULL;
+    if (!is_local(hosts) && !settings->allow_plaintext) {
+        if (sslmode == NULL)
+            *ret_sslmode = "verify-full";
+        else if (strcmp(sslmode, "verify-full") != 0)
+            result = error_set(ret_error, ERROR_CONFIG,
+                               "uri: sslmode=%s does not verify the server %s; use verify-full (with sslrootcert), or "
+                               "allow_plaintext = true",
+                               sslmode, hosts);
+    }
     PQconninfoFree(options);
-    return ret_error == NULL ? 0 : ERROR_CONFIG;
+    return result;
 }
 
 /* "relation already exists, skipping" and the like: what matters comes as an error. */
@@ -68,29 +105,33 @@ static void ignore_notice(void *context, const char *message)
     (void)context, (void)message;
 }
 
+/* What stands before the URI gives way to it, what stands behind it does not. */
 static int begin_connection(struct postgres *pg, const char *sslmode)
 {
     const struct store_settings *settings = &pg->store.settings;
     char name[64], user_timeout[16], connect_timeout[16];
-    const char *keys[16], *values[16];
-    int n = 0;
+    const char *const pairs[][2] = {
+        {"connect_timeout", connect_timeout},
+        {"tcp_user_timeout", user_timeout},
+        {"keepalives_idle", "5"},
+        {"keepalives_interval", "2"},
+        {"keepalives_count", "3"},
+        {"target_session_attrs", "read-write"},
+        {"dbname", settings->uri},
+        {"password", settings->password},
+        {"sslmode", sslmode},
+        {"application_name", name},
+        {"client_encoding", "UTF8"},
+    };
+    const char *keys[sizeof pairs / sizeof pairs[0] + 1] = {0}, *values[sizeof pairs / sizeof pairs[0] + 1] = {0};
+    size_t n = 0;
 
-    snprintf(name, sizeof name, "readside/%s v%d", pg->store.scope.pipeline, (int)pg->store.scope.version);
+    snprintf(name, sizeof name, "readside/%.40s v%d", pg->store.scope.pipeline, (int)pg->store.scope.version);
     snprintf(user_timeout, sizeof user_timeout, "%d", TCP_USER_TIMEOUT_MS);
     snprintf(connect_timeout, sizeof connect_timeout, "%d", (int)(settings->connect_timeout_us / 1000000) + 1);
-    keys[n] = "dbname", values[n++] = settings->uri;
-    if (settings->password != NULL)
-        keys[n] = "password", values[n++] = settings->password;
-    if (sslmode != NULL)
-        keys[n] = "sslmode", values[n++] = sslmode;
-    keys[n] = "application_name", values[n++] = name;
-    keys[n] = "client_encoding", values[n++] = "UTF8";
-    keys[n] = "connect_timeout", values[n++] = connect_timeout;
-    keys[n] = "tcp_user_timeout", values[n++] = user_timeout;
-    keys[n] = "keepalives_idle", values[n++] = "5";
-    keys[n] = "keepalives_interval", values[n++] = "2";
-    keys[n] = "keepalives_count", values[n++] = "3";
-    keys[n] = NULL, values[n] = NULL;
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        if (pairs[i][1] != NULL)
+            keys[n] = pairs[i][0], values[n++] = pairs[i][1];
     pg->connection = PQconnectStartParams(keys, values, 1);
     if (pg->connection == NULL || PQstatus(pg->connection) == CONNECTION_BAD)
         return -1;
@@ -112,6 +153,42 @@ void pg_disconnect(struct postgres *pg)
     pg->wants_write = false;
 }
 
+/* The last "  28P01: " of "FATAL:  28P01: password authentication failed ...", whatever the server's language; NULL: none. */
+static const char *find_state(const char *message)
+{
+    const char *found = NULL;
+
+    for (const char *at = strstr(message, ":  "); at != NULL; at = strstr(at + 1, ":  "))
+        if (strspn(at + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 && at[8] == ':')
+            found = at + 3;
+    return found;
+}
+
+/* A refusal that will not pass by itself? */
+static int refused(struct postgres *pg, struct error *ret_error)
+{
+    static const char *const lasting[] = {"28", "3D", "42"}; /* SQLSTATE: authentication, no such database, privileges */
+    static const char *const words[] = {"no password supplied",     "root certificate",     "certificate verify failed",
+                                        "does not support SSL",     "session is read-only", "hot standby mode",
+                                        "server certificate for",   "private key file",     "certificate file",
+                                        "invalid port number",      "invalid integer value", " value: \""};
+    const char *message = PQerrorMessage(pg->connection), *state = find_state(message);
+    int class = ERROR_TRANSIENT;
+
+    for (size_t i = 0; i < sizeof lasting / sizeof lasting[0] && state != NULL; i++)
+        if (strncmp(state, lasting[i], 2) == 0)
+            class = ERROR_CONFIG;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strstr(message, words[i]) != NULL)
+            class = ERROR_CONFIG;
+    if (strstr(message, "session is read-only") != NULL || strstr(message, "hot standby mode") != NULL)
+        error_set(ret_error, class, "cannot connect to PostgreSQL: the server is a replica or read-only; name the primary in the uri");
+    else
+        pg_lost(pg, class, "cannot connect to PostgreSQL", ret_error);
+    pg->is_connecting = false;
+    return class;
+}
+
 int pg_start_connect(struct store *store, struct error *ret_error)
 {
     struct postgres *pg = pg_of(store);
@@ -123,73 +200,73 @@ int pg_start_connect(struct store *store, struct error *ret_error)
     if (result != 0)
         return result;
     if (begin_connection(pg, sslmode) != 0)
-        return pg_lost(pg, ERROR_TRANSIENT, "cannot connect to PostgreSQL", ret_error);
+        return pg->connection == NULL ? error_set(ret_error, ERROR_BUG, "out of memory") : refused(pg, ret_error);
     pg->is_connecting = true;
     pg->connecting = PGRES_POLLING_WRITING;
     pg->deadline_us = now_us() + store->settings.connect_timeout_us;
     return 0;
 }
 
-/* "FATAL:  28P01: password authentication failed ...": a refusal that will not pass by itself. */
-static int refused(struct postgres *pg, struct error *ret_error)
-{
-    const char *message = PQerrorMessage(pg->connection), *fatal = strstr(message, "FATAL:  ");
-    int class = ERROR_TRANSIENT;
+/* ---- The session ---- */
 
-    if (fatal != NULL && (strncmp(fatal + 8, "28", 2) == 0 || strncmp(fatal + 8, "3D", 2) == 0 || strncmp(fatal + 8, "42", 2) == 0))
-        class = ERROR_CONFIG;
-    if (strstr(message, "no password supplied") != NULL || strstr(message, "root certificate") != NULL ||
-        strstr(message, "certificate verify failed") != NULL || strstr(message, "does not support SSL") != NULL)
-        class = ERROR_CONFIG;
-    return pg_lost(pg, class, "cannot connect to PostgreSQL", ret_error);
+static int refuse_session(struct postgres *pg, const struct error *why, struct error *ret_error)
+{
+    pg->is_connected = false;
+    pg_clear_results(pg);
+    return error_set(ret_error, why->class, "cannot set the session up: %s", why->text);
 }
 
 static int connected(struct postgres *pg, struct error *ret_error)
 {
-    const PGresult *result;
+    struct error why = {0};
 
-    if (pg_failed_at(pg) < pg->n_sent) {
-        struct error error = {0};
-
-        pg_error_of(pg, pg->results[pg_failed_at(pg)], &error);
-        pg_lost(pg, error.class, "cannot set the session up", ret_error);
-        return error_set(ret_error, error.class, "cannot set the session up: %s", error.text);
-    }
-    result = pg->results[0];
-    if (strcmp(PQgetvalue(result, 0, 0), "t") == 0 || strcmp(PQgetvalue(result, 0, 1), "on") == 0) {
-        pg_lost(pg, ERROR_CONFIG, "", ret_error);
-        return error_set(ret_error, ERROR_CONFIG,
-                         "the server is a replica or read-only; connect to the primary (target_session_attrs=read-write)");
-    }
+    if (pg_failed_at(pg) < pg->n_sent)
+        pg_first_error(pg, &why);
+    else if (strcmp(PQgetvalue(pg->results[0], 0, 0), "true") == 0 || strcmp(PQgetvalue(pg->results[0], 0, 1), "on") == 0)
+        error_set(&why, ERROR_CONFIG, "the server is a replica or read-only; name the primary in the uri");
+    else if (strcmp(PQgetvalue(pg->results[0], 0, 2), "UTF8") != 0 && strcmp(PQgetvalue(pg->results[0], 0, 2), "SQL_ASCII") != 0)
+        error_set(&why, ERROR_CONFIG, "the database's encoding is %s, which cannot hold every text; it must be UTF8",
+                  PQgetvalue(pg->results[0], 0, 2));
+    if (why.class != 0)
+        return refuse_session(pg, &why, ret_error);
     pg->is_connected = true;
     return 0;
 }
 
+void pg_print_limits(const struct store_settings *settings, bool is_local_setting, struct buffer *sql)
+{
+    const char *scope = is_local_setting ? "true" : "false";
+
+    buffer_printf(sql,
+                  "set_config('idle_in_transaction_session_timeout', '%dms', %s), set_config('lock_timeout', '%lldms', %s), "
+                  "set_config('statement_timeout', '%lldms', %s)",
+                  IDLE_TRANSACTION_MS, scope, (long long)(settings->lock_timeout_us / 1000), scope,
+                  (long long)(settings->statement_timeout_us / 1000), scope);
+}
+
 static int set_session_up(struct postgres *pg, struct error *ret_error)
 {
-    const struct store_settings *settings = &pg->store.settings;
-    char sql[640];
+    struct buffer sql = BUFFER_INIT;
+    struct error why = {0};
     int result;
 
-    if (PQserverVersion(pg->connection) < 130000) {
-        int version = PQserverVersion(pg->connection);
-
-        pg_lost(pg, ERROR_CONFIG, "", ret_error);
-        return error_set(ret_error, ERROR_CONFIG, "PostgreSQL %d is too old; 13 or newer is needed", version / 10000);
+    if (PQserverVersion(pg->connection) < SERVER_MIN) {
+        error_set(&why, ERROR_CONFIG, "PostgreSQL %d is too old; 13 or newer is needed", PQserverVersion(pg->connection) / 10000);
+        return refuse_session(pg, &why, ret_error);
     }
     if (PQsetnonblocking(pg->connection, 1) != 0 || PQenterPipelineMode(pg->connection) != 1)
         return pg_lost(pg, ERROR_TRANSIENT, "cannot enter pipeline mode", ret_error);
-    snprintf(sql, sizeof sql,
-             "SELECT pg_is_in_recovery()::text, current_setting('transaction_read_only'), "
-             "set_config('idle_in_transaction_session_timeout', '%dms', false), set_config('lock_timeout', '%lldms', false), "
-             "set_config('statement_timeout', '%lldms', false), set_config('timezone', 'UTC', false), "
-             "set_config('default_transaction_isolation', 'read committed', false)",
-             IDLE_TRANSACTION_MS, (long long)(settings->lock_timeout_us / 1000), (long long)(settings->statement_timeout_us / 1000));
+    buffer_puts(&sql, "SELECT pg_is_in_recovery()::text, current_setting('transaction_read_only'), current_setting('server_encoding')");
+    if (!pg->store.settings.is_pooled) {
+        buffer_puts(&sql, ", ");
+        pg_print_limits(&pg->store.settings, false, &sql);
+    }
     pg_begin_exchange(pg);
-    result = pg_send(pg, sql, NULL, false, ret_error);
+    result = buffer_failed(&sql) ? pg_lost(pg, ERROR_BUG, "out of memory", ret_error) : pg_send(pg, sql.data, NULL, false, ret_error);
+    buffer_free(&sql);
     if (result == 0)
         result = pg_sync(pg, connected, ret_error);
-    pg->deadline_us = now_us() + settings->connect_timeout_us;
+    pg->deadline_us = now_us() + pg->store.settings.connect_timeout_us;
     return result == 0 ? STORE_BUSY : result;
 }
 

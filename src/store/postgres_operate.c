@@ -9,32 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void put_scope(struct pg_parameters *parameters, const struct store_scope *scope)
-{
-    pg_put_text(parameters, scope->pipeline);
-    pg_put_int4(parameters, scope->version);
-}
-
 /* ---- Listing ---- */
-
-static void fill(struct store_position *position, const PGresult *result, int row)
-{
-    *position = (struct store_position){.topic = PQgetvalue(result, row, 0),
-                                        .partition = pg_read_int4(result, row, 1),
-                                        .next_offset = pg_read_int8(result, row, 2),
-                                        .epoch = pg_read_int8(result, row, 3),
-                                        .leader_epoch = pg_read_int4(result, row, 4),
-                                        .is_halted = strcmp(PQgetvalue(result, row, 5), "halted") == 0,
-                                        .halt_kind = PQgetvalue(result, row, 6),
-                                        .halt_reason = PQgetvalue(result, row, 7),
-                                        .cluster_id = PQgetvalue(result, row, 8),
-                                        .commit_seq = pg_read_int8(result, row, 10),
-                                        .events = pg_read_int8(result, row, 11)};
-    memcpy(position->topic_id, PQgetvalue(result, row, 9), 16);
-    memcpy(position->owner, PQgetvalue(result, row, 12), 16);
-    snprintf(position->claimed_at, sizeof position->claimed_at, "%s", PQgetvalue(result, row, 13));
-    snprintf(position->updated_at, sizeof position->updated_at, "%s", PQgetvalue(result, row, 14));
-}
 
 int pg_list_positions(struct store *store, const struct store_position **ret_positions, size_t *ret_n, struct error *ret_error)
 {
@@ -44,13 +19,9 @@ int pg_list_positions(struct store *store, const struct store_position **ret_pos
     PGresult *result;
     int class;
 
-    put_scope(&parameters, &store->scope);
+    pg_put_scope(&parameters, &store->scope);
     result = pg_query(pg,
-                      "SELECT topic, part, next_offset, epoch, leader_epoch, state, COALESCE(halt_kind, ''), "
-                      "COALESCE(halt_reason, ''), cluster_id, COALESCE(topic_id, '00000000-0000-0000-0000-000000000000'), "
-                      "commit_seq, events, COALESCE(owner, '00000000-0000-0000-0000-000000000000'), "
-                      "COALESCE(to_char(claimed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), ''), "
-                      "to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') "
+                      "SELECT " PG_POSITION_COLUMNS " "
                       "FROM readside_positions WHERE pipeline = $1 AND version = $2 ORDER BY topic, part",
                       &parameters, &class, ret_error);
     buffer_free(&parameters.bytes);
@@ -64,8 +35,10 @@ int pg_list_positions(struct store *store, const struct store_position **ret_pos
     PQclear(pg->list_result);
     pg->list_result = result;
     pg->list = list;
-    for (int row = 0; row < PQntuples(result); row++)
-        fill(&list[row], result, row);
+    for (int row = 0; row < PQntuples(result); row++) {
+        list[row] = (struct store_position){.topic = PQgetvalue(result, row, 0), .partition = pg_read_int4(result, row, 1)};
+        pg_read_position(result, row, &list[row]);
+    }
     *ret_positions = list;
     *ret_n = (size_t)PQntuples(result);
     return 0;
@@ -97,7 +70,7 @@ int pg_operate(struct store *store, const struct store_operation *operation, str
     PGresult *result;
     int class;
 
-    put_scope(&parameters, &store->scope);
+    pg_put_scope(&parameters, &store->scope);
     pg_put_text(&parameters, operation->topic);
     pg_put_int4(&parameters, operation->partition);
     if (is_set) {
@@ -105,8 +78,8 @@ int pg_operate(struct store *store, const struct store_operation *operation, str
         pg_put_text(&parameters, operation->cluster_id);
         pg_put_uuid(&parameters, operation->topic_id);
     }
-    pg_put_text(&parameters, operation->actor);
-    pg_put_text(&parameters, operation->reason);
+    pg_put_words(&parameters, operation->actor);
+    pg_put_words(&parameters, operation->reason);
     result = pg_query(pg, is_set ? set_position : resume_position, &parameters, &class, ret_error);
     buffer_free(&parameters.bytes);
     if (result == NULL)
@@ -120,27 +93,22 @@ int pg_operate(struct store *store, const struct store_operation *operation, str
 
 /* ---- A whole version ---- */
 
-static int drop_tables(struct postgres *pg, struct error *ret_error)
+/* The view goes only where it shows this version. */
+static int drop_table(struct postgres *pg, const struct table *table, struct error *ret_error)
 {
-    const struct store_scope *scope = &pg->store.scope;
-    int result = 0;
+    char name[STORE_NAME_SIZE], sql[STORE_NAME_SIZE + 40];
+    bool shows = false;
+    int result = pg_view_shows(pg, table, &shows, ret_error);
 
-    for (uint32_t i = 0; i < scope->n_tables && result == 0; i++) {
-        char name[STORE_NAME_SIZE], sql[512];
-
-        store_table_name(scope, &scope->tables[i], name);
-        /* The view goes only where it shows this version. */
-        snprintf(sql, sizeof sql,
-                 "DO $$ BEGIN IF EXISTS (SELECT 1 FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid "
-                 "WHERE d.refobjid = to_regclass('\"%s\"') AND r.ev_class = to_regclass('\"%s\"')) "
-                 "THEN DROP VIEW \"%s\"; END IF; END $$",
-                 name, scope->tables[i].name, scope->tables[i].name);
+    if (result == 0 && shows) {
+        snprintf(sql, sizeof sql, "DROP VIEW \"%s\"", table->name);
         result = pg_execute(pg, sql, ret_error);
-        snprintf(sql, sizeof sql, "DROP TABLE IF EXISTS \"%s\"", name);
-        if (result == 0)
-            result = pg_execute(pg, sql, ret_error);
     }
-    return result;
+    if (result != 0)
+        return result;
+    store_table_name(&pg->store.scope, table, name);
+    snprintf(sql, sizeof sql, "DROP TABLE IF EXISTS \"%s\"", name);
+    return pg_execute(pg, sql, ret_error);
 }
 
 static int execute_scoped(struct postgres *pg, const char *sql, const char *actor, struct error *ret_error)
@@ -148,9 +116,9 @@ static int execute_scoped(struct postgres *pg, const char *sql, const char *acto
     struct pg_parameters parameters = {0};
     int class;
 
-    put_scope(&parameters, &pg->store.scope);
+    pg_put_scope(&parameters, &pg->store.scope);
     if (actor != NULL)
-        pg_put_text(&parameters, actor);
+        pg_put_words(&parameters, actor);
     PQclear(pg_query(pg, sql, &parameters, &class, ret_error));
     buffer_free(&parameters.bytes);
     return class;
@@ -158,15 +126,19 @@ static int execute_scoped(struct postgres *pg, const char *sql, const char *acto
 
 static int drop_version(struct postgres *pg, const char *actor, struct error *ret_error)
 {
-    static const char *const statements[] = {"DELETE FROM readside_positions WHERE pipeline = $1 AND version = $2",
-                                             "DELETE FROM readside_outbox WHERE pipeline = $1 AND version = $2",
-                                             "DELETE FROM readside_projections WHERE pipeline = $1 AND version = $2"};
+    static const char lock[] = "SELECT 1 FROM readside_positions WHERE pipeline = $1 AND version = $2 ORDER BY topic, part FOR UPDATE";
+    static const char *const statements[] = {
+        lock,
+        "DELETE FROM readside_positions WHERE pipeline = $1 AND version = $2",
+        "DELETE FROM readside_outbox WHERE pipeline = $1 AND version = $2",
+        "DELETE FROM readside_projections WHERE pipeline = $1 AND version = $2",
+    };
     int result = 0;
 
     for (size_t i = 0; i < sizeof statements / sizeof statements[0] && result == 0; i++)
         result = execute_scoped(pg, statements[i], NULL, ret_error);
-    if (result == 0)
-        result = drop_tables(pg, ret_error);
+    for (uint32_t i = 0; i < pg->store.scope.n_tables && result == 0; i++)
+        result = drop_table(pg, &pg->store.scope.tables[i], ret_error);
     if (result == 0)
         result = execute_scoped(pg,
                                 "INSERT INTO readside_audit (actor, action, pipeline, version, reason) "

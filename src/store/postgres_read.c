@@ -39,7 +39,7 @@ static void put_keys(struct pg_parameters *parameters, const struct store_read *
 
     for (size_t i = 0; i < read->n_rows; i++)
         n += read->rows[i].table == table;
-    pg_begin_array(parameters, 1016, 20, n);
+    pg_begin_array(parameters, PG_INT8_ARRAY, PG_INT8, n);
     for (size_t i = 0; i < read->n_rows; i++)
         if (read->rows[i].table == table)
             pg_element_int8(parameters, (int64_t)i);
@@ -85,7 +85,7 @@ static int has_read(struct postgres *pg, struct error *ret_error)
     int result = 0;
 
     if (failed < pg->n_sent)
-        return pg_error_of(pg, pg->results[failed], ret_error);
+        return pg_first_error(pg, ret_error);
     for (size_t i = 0; i < pg->n_results && result == 0; i++)
         if (PQresultStatus(pg->results[i]) == PGRES_TUPLES_OK)
             result = deliver(pg, pg->results[i], ret_error);
@@ -98,7 +98,7 @@ int pg_start_read(struct store *store, const struct store_read *read, struct err
     int result = 0;
 
     if (!pg->is_connected)
-        return pg_not_connected(pg, ret_error);
+        return pg_not_connected(ret_error);
     pg->read = *read;
     pg_begin_exchange(pg);
     for (size_t i = 0; i < read->n_rows && result == 0; i++) {
@@ -108,7 +108,7 @@ int pg_start_read(struct store *store, const struct store_read *read, struct err
             continue;
         print_select(&sql, &store->scope, read->rows[i].table);
         put_keys(&pg->parameters, read, read->rows[i].table);
-        result = buffer_failed(&sql) ? error_set(ret_error, ERROR_BUG, "out of memory for a statement")
+        result = buffer_failed(&sql) ? pg_lost(pg, ERROR_BUG, "out of memory for a statement", ret_error)
                                      : pg_send(pg, sql.data, &pg->parameters, false, ret_error);
         buffer_free(&sql);
     }

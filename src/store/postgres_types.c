@@ -6,6 +6,9 @@
  */
 #include "store/postgres.h"
 
+#include "base/text.h"
+
+#include <stdio.h>
 #include <string.h>
 
 enum { NUMERIC_NEGATIVE = 0x4000, NUMERIC_DIGITS_MAX = 24 };
@@ -16,11 +19,16 @@ static const int32_t epoch_days = 10957;
 const struct pg_type *pg_type_of(enum rs_type type)
 {
     static const struct pg_type types[] = {
-        [RS_INT] = {20, 1016, "bigint"},          [RS_REAL] = {701, 1022, "double precision"},
-        [RS_DECIMAL] = {1700, 1231, "numeric"},   [RS_TEXT] = {25, 1009, "text"},
-        [RS_BOOL] = {16, 1000, "boolean"},        [RS_BYTES] = {17, 1001, "bytea"},
-        [RS_JSON] = {3802, 3807, "jsonb"},        [RS_TIMESTAMP] = {1184, 1185, "timestamp with time zone"},
-        [RS_DATE] = {1082, 1182, "date"},         [RS_UUID] = {2950, 2951, "uuid"},
+        [RS_INT] = {PG_INT8, PG_INT8_ARRAY, "bigint"},
+        [RS_REAL] = {PG_FLOAT8, PG_FLOAT8_ARRAY, "double precision"},
+        [RS_DECIMAL] = {PG_NUMERIC, PG_NUMERIC_ARRAY, "numeric"},
+        [RS_TEXT] = {PG_TEXT, PG_TEXT_ARRAY, "text"},
+        [RS_BOOL] = {PG_BOOL, PG_BOOL_ARRAY, "boolean"},
+        [RS_BYTES] = {PG_BYTEA, PG_BYTEA_ARRAY, "bytea"},
+        [RS_JSON] = {PG_JSONB, PG_JSONB_ARRAY, "jsonb"},
+        [RS_TIMESTAMP] = {PG_TIMESTAMPTZ, PG_TIMESTAMPTZ_ARRAY, "timestamp with time zone"},
+        [RS_DATE] = {PG_DATE, PG_DATE_ARRAY, "date"},
+        [RS_UUID] = {PG_UUID, PG_UUID_ARRAY, "uuid"},
     };
 
     return &types[type];
@@ -58,31 +66,61 @@ static void end_parameter(struct pg_parameters *parameters)
 
 void pg_put_text(struct pg_parameters *parameters, const char *text)
 {
-    begin_parameter(parameters, 25);
+    begin_parameter(parameters, PG_TEXT);
     parameters->is_null[parameters->n] = text == NULL;
     if (text != NULL)
         buffer_puts(&parameters->bytes, text);
     end_parameter(parameters);
 }
 
+void pg_put_bool(struct pg_parameters *parameters, bool value)
+{
+    begin_parameter(parameters, PG_BOOL);
+    buffer_putc(&parameters->bytes, value);
+    end_parameter(parameters);
+}
+
 void pg_put_int4(struct pg_parameters *parameters, int32_t value)
 {
-    begin_parameter(parameters, 23);
+    begin_parameter(parameters, PG_INT4);
     buffer_put_be32(&parameters->bytes, (uint32_t)value);
     end_parameter(parameters);
 }
 
 void pg_put_int8(struct pg_parameters *parameters, int64_t value)
 {
-    begin_parameter(parameters, 20);
+    begin_parameter(parameters, PG_INT8);
     buffer_put_be64(&parameters->bytes, (uint64_t)value);
     end_parameter(parameters);
 }
 
 void pg_put_uuid(struct pg_parameters *parameters, const uint8_t uuid[16])
 {
-    begin_parameter(parameters, 2950);
+    begin_parameter(parameters, PG_UUID);
     buffer_append(&parameters->bytes, uuid, 16);
+    end_parameter(parameters);
+}
+
+void pg_put_scope(struct pg_parameters *parameters, const struct store_scope *scope)
+{
+    pg_put_text(parameters, scope->pipeline);
+    pg_put_int4(parameters, scope->version);
+}
+
+static void put_ascii(struct buffer *bytes, const char *words)
+{
+    for (; *words != '\0'; words++)
+        buffer_putc(bytes, (unsigned char)*words < 0x80 ? *words : '?');
+}
+
+void pg_put_words(struct pg_parameters *parameters, const char *words)
+{
+    if (words == NULL || text_is_utf8(words, strlen(words), NULL)) {
+        pg_put_text(parameters, words);
+        return;
+    }
+    begin_parameter(parameters, PG_TEXT);
+    put_ascii(&parameters->bytes, words);
     end_parameter(parameters);
 }
 
@@ -124,6 +162,16 @@ void pg_element_text(struct pg_parameters *parameters, const char *text)
         pg_element_null(parameters);
     else
         pg_element_bytes(parameters, text, strlen(text));
+}
+
+void pg_element_words(struct pg_parameters *parameters, const char *words)
+{
+    if (words == NULL || text_is_utf8(words, strlen(words), NULL)) {
+        pg_element_text(parameters, words);
+        return;
+    }
+    buffer_put_be32(&parameters->bytes, (uint32_t)strlen(words));
+    put_ascii(&parameters->bytes, words);
 }
 
 void pg_element_int4(struct pg_parameters *parameters, int32_t value)
@@ -333,11 +381,13 @@ int pg_read_cell(const struct column *column, const PGresult *result, int row, i
         case RS_BOOL:
             cell.as.integer = size == 1 && data[0] != 0;
             break;
-        case RS_TIMESTAMP:
-            cell.as.integer = pg_read_int8(result, row, field) + epoch_us;
+        case RS_TIMESTAMP: /* infinity does not fit */
+            is_good = !__builtin_add_overflow(pg_read_int8(result, row, field), epoch_us, &cell.as.integer) &&
+                      cell.as.integer != INT64_MIN + epoch_us;
             break;
-        case RS_DATE:
+        case RS_DATE: /* nor here */
             cell.as.integer = (int64_t)pg_read_int4(result, row, field) + epoch_days;
+            is_good = cell.as.integer <= INT32_MAX && cell.as.integer != (int64_t)INT32_MIN + epoch_days;
             break;
         case RS_UUID:
             is_good = size == 16;

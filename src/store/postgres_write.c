@@ -6,12 +6,9 @@
  */
 #include "store/postgres.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char marker[] = "readside: ";
 
 /* ---- Positions ---- */
 
@@ -26,18 +23,23 @@ static const char compare_and_set[] =
     "AND p.epoch = u.epoch AND p.next_offset = u.base RETURNING 1) "
     "SELECT 1 / (CASE WHEN count(*) = $13 THEN 1 ELSE 0 END) FROM moved";
 
-static void put_moves(struct pg_parameters *parameters, const struct store_move *moves, size_t n)
+static void put_places(struct pg_parameters *parameters, const struct store_move *moves, size_t n)
 {
-    pg_begin_array(parameters, 1009, 25, n);
+    pg_begin_array(parameters, PG_TEXT_ARRAY, PG_TEXT, n);
     for (size_t i = 0; i < n; i++)
         pg_element_text(parameters, moves[i].topic);
     pg_end_array(parameters);
-    pg_begin_array(parameters, 1007, 23, n);
+    pg_begin_array(parameters, PG_INT4_ARRAY, PG_INT4, n);
     for (size_t i = 0; i < n; i++)
         pg_element_int4(parameters, moves[i].partition);
     pg_end_array(parameters);
+}
+
+static void put_moves(struct pg_parameters *parameters, const struct store_move *moves, size_t n)
+{
+    put_places(parameters, moves, n);
     for (int column = 0; column < 4; column++) {
-        pg_begin_array(parameters, 1016, 20, n);
+        pg_begin_array(parameters, PG_INT8_ARRAY, PG_INT8, n);
         for (size_t i = 0; i < n; i++)
             pg_element_int8(parameters, column == 0   ? moves[i].base
                                         : column == 1 ? moves[i].next
@@ -45,30 +47,39 @@ static void put_moves(struct pg_parameters *parameters, const struct store_move 
                                                       : moves[i].events);
         pg_end_array(parameters);
     }
-    pg_begin_array(parameters, 1007, 23, n);
+    pg_begin_array(parameters, PG_INT4_ARRAY, PG_INT4, n);
     for (size_t i = 0; i < n; i++)
         pg_element_int4(parameters, moves[i].leader_epoch);
     pg_end_array(parameters);
-    pg_begin_array(parameters, 1009, 25, n);
+    pg_begin_array(parameters, PG_TEXT_ARRAY, PG_TEXT, n);
     for (size_t i = 0; i < n; i++)
         pg_element_text(parameters, moves[i].halt_kind);
     pg_end_array(parameters);
-    pg_begin_array(parameters, 1009, 25, n);
+    pg_begin_array(parameters, PG_TEXT_ARRAY, PG_TEXT, n);
     for (size_t i = 0; i < n; i++)
-        pg_element_text(parameters, moves[i].halt_reason);
+        pg_element_words(parameters, moves[i].halt_reason);
     pg_end_array(parameters);
+}
+
+/* An update of several rows locks them in no particular order, so they are locked before: two tasks that meet (a claim, a zombie)
+ * then wait for each other and cannot deadlock. */
+static int send_lock(struct postgres *pg, const struct store_write *write, struct error *ret_error)
+{
+    if (write->n_moves < 2)
+        return 0;
+    pg_put_scope(&pg->parameters, &pg->store.scope);
+    put_places(&pg->parameters, write->moves, write->n_moves);
+    pg_put_uuid(&pg->parameters, pg->store.scope.owner);
+    return pg_send(pg, pg_lock_mine, &pg->parameters, true, ret_error);
 }
 
 static int send_moves(struct postgres *pg, const struct store_write *write, struct error *ret_error)
 {
-    struct pg_parameters *parameters = &pg->parameters;
-
-    pg_put_text(parameters, pg->store.scope.pipeline);
-    pg_put_int4(parameters, pg->store.scope.version);
-    pg_put_uuid(parameters, pg->store.scope.owner);
-    put_moves(parameters, write->moves, write->n_moves);
-    pg_put_int8(parameters, (int64_t)write->n_moves);
-    return pg_send(pg, compare_and_set, parameters, true, ret_error);
+    pg_put_scope(&pg->parameters, &pg->store.scope);
+    pg_put_uuid(&pg->parameters, pg->store.scope.owner);
+    put_moves(&pg->parameters, write->moves, write->n_moves);
+    pg_put_int8(&pg->parameters, (int64_t)write->n_moves);
+    return pg_send(pg, compare_and_set, &pg->parameters, true, ret_error);
 }
 
 /* ---- Rows ---- */
@@ -96,7 +107,7 @@ static void put_rows(struct pg_parameters *parameters, const struct change_group
     }
     if (table->is_shared)
         return;
-    pg_begin_array(parameters, 1007, 23, group->n_rows);
+    pg_begin_array(parameters, PG_INT4_ARRAY, PG_INT4, group->n_rows);
     for (size_t j = 0; j < group->n_rows; j++)
         pg_element_int4(parameters, group->rows[j]->partition);
     pg_end_array(parameters);
@@ -131,12 +142,18 @@ static void print_names(struct buffer *sql, const struct change_group *group)
         buffer_puts(sql, ", readside_partition");
 }
 
-/* An expression that cannot be cast, with words for a person: PostgreSQL's way to raise within plain SQL. */
+/* An expression that cannot be cast, with words for a person: the row's key, and whose it is. */
 static void print_mismatch(struct buffer *sql, const struct table *table, const char *theirs)
 {
-    buffer_printf(sql, "('%srow ' || t.\"%s\"::text || ' of %s belongs to partition ' || t.readside_partition || "
-                       "', and an event of partition ' || %s || ' touches it')::int",
-                  marker, table->columns[table->keys[0]].name, table->name, theirs);
+    buffer_puts(sql, "('" PG_MARK "row '");
+    for (uint32_t i = 0; i < table->n_keys; i++) {
+        buffer_puts(sql, i > 0 ? " || ', ' || left(t." : " || left(t.");
+        pg_print_name(sql, table->columns[table->keys[i]].name);
+        buffer_puts(sql, "::text, 80)");
+    }
+    buffer_printf(sql, " || ' of %s belongs to partition ' || t.readside_partition || ', and an event of partition ' || %s || "
+                       "' touches it')::int4",
+                  table->name, theirs);
 }
 
 static void print_assignment(struct buffer *sql, const struct column *column, uint8_t operation)
@@ -153,7 +170,7 @@ static void print_assignment(struct buffer *sql, const struct column *column, ui
     case CELL_MIN:
         buffer_printf(sql, "\"%s\" = LEAST(t.\"%s\"%s, EXCLUDED.\"%s\")", name, name, collate, name);
         break;
-    default:
+    default: /* CELL_SET */
         buffer_printf(sql, "\"%s\" = EXCLUDED.\"%s\"", name, name);
         break;
     }
@@ -211,9 +228,11 @@ static void print_delete(struct buffer *sql, const struct store_scope *scope, co
 
         buffer_printf(sql, "%sd.\"%s\" = u.\"%s\"", i > 0 ? " AND " : "", key, key);
     }
-    buffer_printf(sql, " RETURNING d.\"%s\", d.readside_partition, u.readside_partition AS theirs) "
-                       "SELECT count(CASE WHEN t.readside_partition <> t.theirs THEN ",
-                  table->columns[table->keys[0]].name);
+    buffer_puts(sql, " RETURNING ");
+    for (uint32_t i = 0; i < table->n_keys; i++)
+        buffer_printf(sql, "d.\"%s\", ", table->columns[table->keys[i]].name);
+    buffer_puts(sql, "d.readside_partition, u.readside_partition AS theirs) "
+                     "SELECT count(CASE WHEN t.readside_partition <> t.theirs THEN ");
     print_mismatch(sql, table, "t.theirs");
     buffer_puts(sql, " END) FROM t");
 }
@@ -228,164 +247,116 @@ static int send_group(struct postgres *pg, const struct change_group *group, str
     else
         print_upsert(&sql, &pg->store.scope, group);
     put_rows(&pg->parameters, group);
-    result = buffer_failed(&sql) ? error_set(ret_error, ERROR_BUG, "out of memory for a statement")
+    result = buffer_failed(&sql) ? pg_lost(pg, ERROR_BUG, "out of memory for a statement", ret_error)
                                  : pg_send(pg, sql.data, &pg->parameters, true, ret_error);
     buffer_free(&sql);
     return result;
 }
 
-/* ---- Messages ---- */
-
-static const char insert_messages[] =
-    "INSERT INTO readside_outbox (pipeline, version, topic, key, value, headers, source_topic, source_part, source_offset) "
-    "SELECT $1, $2, * FROM unnest($3::text[], $4::bytea[], $5::bytea[], $6::jsonb[], $7::text[], $8::int4[], $9::int8[])";
-
-static void put_bytes_column(struct pg_parameters *parameters, const struct outbox_message *messages, size_t n, bool is_key)
+static int reserve_group_ends(struct postgres *pg, size_t n, struct error *ret_error)
 {
-    pg_begin_array(parameters, 1001, 17, n);
-    for (size_t i = 0; i < n; i++) {
-        const struct rs_bytes *bytes = is_key ? &messages[i].key : &messages[i].value;
+    size_t *grown;
 
-        if (bytes->data == NULL)
-            pg_element_null(parameters);
-        else
-            pg_element_bytes(parameters, bytes->data, bytes->size);
-    }
-    pg_end_array(parameters);
+    if (n <= pg->group_ends_capacity)
+        return 0;
+    grown = realloc(pg->group_ends, n * sizeof *grown);
+    if (grown == NULL)
+        return error_set(ret_error, ERROR_BUG, "out of memory for %zu groups of rows", n);
+    pg->group_ends = grown;
+    pg->group_ends_capacity = n;
+    return 0;
 }
 
-/* [["name", "base16"], ...]: header values are bytes, names may repeat, order matters. */
-static void put_headers(struct pg_parameters *parameters, const struct outbox_message *message)
+static int send_rows(struct postgres *pg, const struct batch *batch, struct error *ret_error)
 {
-    struct buffer json = BUFFER_INIT;
-    struct column column = {.type = RS_JSON};
-    struct cell cell = {.operation = CELL_SET};
+    size_t n_groups, n_messages;
+    const struct change_group *groups = batch_groups(batch, &n_groups);
+    const struct outbox_message *messages = batch_outbox(batch, &n_messages);
+    int result = 0;
 
-    buffer_putc(&json, '[');
-    for (uint32_t i = 0; i < message->n_headers; i++) {
-        const struct rs_header *header = &message->headers[i];
-
-        buffer_puts(&json, i > 0 ? ",[\"" : "[\"");
-        for (const char *c = header->name; *c != '\0'; c++)
-            buffer_printf(&json, *c == '"' || *c == '\\' ? "\\%c" : (unsigned char)*c < ' ' ? "\\u%04x" : "%c", *c);
-        buffer_puts(&json, header->value.data == NULL ? "\",null]" : "\",\"");
-        for (size_t j = 0; header->value.data != NULL && j < header->value.size; j++)
-            buffer_printf(&json, "%02x", ((const unsigned char *)header->value.data)[j]);
-        if (header->value.data != NULL)
-            buffer_puts(&json, "\"]");
+    for (size_t i = 0; i < n_groups && result == 0; i++) {
+        result = send_group(pg, &groups[i], ret_error);
+        pg->group_ends[i] = pg->n_sent;
     }
-    buffer_putc(&json, ']');
-    cell.as.data = json.data;
-    cell.size = (uint32_t)json.size;
-    if (buffer_failed(&json))
-        parameters->bytes.has_failed = true;
-    else
-        pg_element_cell(parameters, &column, &cell);
-    buffer_free(&json);
-}
-
-static int send_messages(struct postgres *pg, const struct outbox_message *messages, size_t n, struct error *ret_error)
-{
-    struct pg_parameters *parameters = &pg->parameters;
-
-    pg_put_text(parameters, pg->store.scope.pipeline);
-    pg_put_int4(parameters, pg->store.scope.version);
-    pg_begin_array(parameters, 1009, 25, n);
-    for (size_t i = 0; i < n; i++)
-        pg_element_text(parameters, messages[i].topic);
-    pg_end_array(parameters);
-    put_bytes_column(parameters, messages, n, true);
-    put_bytes_column(parameters, messages, n, false);
-    pg_begin_array(parameters, 3807, 3802, n);
-    for (size_t i = 0; i < n; i++)
-        put_headers(parameters, &messages[i]);
-    pg_end_array(parameters);
-    pg_begin_array(parameters, 1009, 25, n);
-    for (size_t i = 0; i < n; i++)
-        pg_element_text(parameters, messages[i].source_topic);
-    pg_end_array(parameters);
-    pg_begin_array(parameters, 1007, 23, n);
-    for (size_t i = 0; i < n; i++)
-        pg_element_int4(parameters, messages[i].source_partition);
-    pg_end_array(parameters);
-    pg_begin_array(parameters, 1016, 20, n);
-    for (size_t i = 0; i < n; i++)
-        pg_element_int8(parameters, messages[i].source_offset);
-    pg_end_array(parameters);
-    return pg_send(pg, insert_messages, parameters, true, ret_error);
+    return n_messages > 0 && result == 0 ? pg_send_messages(pg, messages, n_messages, ret_error) : result;
 }
 
 /* ---- The end ---- */
 
-/* The words between the quotes of: invalid input syntax for type integer: "readside: row ..." */
-static bool take_mismatch(struct error *error)
+/* The table whose statement failed; "readside_outbox" behind them all. */
+static const char *failed_table(const struct postgres *pg, size_t failed)
 {
-    char *start = strstr(error->text, marker), *end;
-    char words[512];
+    size_t n_groups = 0;
+    const struct change_group *groups = pg->write.batch == NULL ? NULL : batch_groups(pg->write.batch, &n_groups);
 
-    if (strcmp(error->code, "22P02") != 0 || start == NULL)
-        return false;
-    snprintf(words, sizeof words, "%s", start + strlen(marker));
-    end = strrchr(words, '"');
-    if (end != NULL)
-        *end = '\0';
-    error_set(error, ERROR_HALT, "%s; rows of a partitioned table belong to one partition (do two producers use different partitioners?)",
-              words);
-    return true;
+    for (size_t i = 0; i < n_groups; i++)
+        if (failed < pg->group_ends[i])
+            return groups[i].table->name;
+    return "readside_outbox";
+}
+
+static int judge_failure(struct postgres *pg, struct error *ret_failure)
+{
+    size_t failed = pg_failed_at(pg);
+    const PGresult *result = pg->results[failed];
+    const struct store_move *first = pg->write.n_moves > 0 ? pg->write.moves : NULL;
+    char words[PG_WORDS_SIZE];
+
+    if (pg_raised_words(result, words))
+        return error_set(ret_failure, ERROR_HALT,
+                         "%s; rows of a partitioned table belong to one partition (do two producers use different partitioners?)",
+                         words);
+    pg_error_of(result, ret_failure);
+    if (failed < pg->first_statement && strcmp(ret_failure->code, "22012") == 0) /* the compare-and-set counted too few */
+        return error_set(ret_failure, ERROR_FENCED, "%s/%d%s: the position is no longer this task's, or has been moved",
+                         first == NULL ? "" : first->topic, first == NULL ? 0 : (int)first->partition,
+                         pg->write.n_moves > 1 ? " or another of the batch" : "");
+    if (failed >= pg->first_statement && failed + 1 < pg->n_sent)
+        error_wrap(ret_failure, "table %s", failed_table(pg, failed));
+    return ret_failure->class;
 }
 
 static int written(struct postgres *pg, struct error *ret_error)
 {
-    size_t failed = pg_failed_at(pg);
     struct error failure = {0};
-    const PGresult *result;
 
-    if (failed == pg->n_sent) {
+    if (pg_has_committed(pg)) {
         pg->may_have_committed = false;
-        if (strcmp(PQcmdStatus(pg->results[pg->n_sent - 1]), "COMMIT") == 0)
-            return 0;
-        /* COMMIT of a transaction that had failed answers ROLLBACK: nothing is committed. */
-        return error_set(ret_error, ERROR_TRANSIENT, "PostgreSQL answered COMMIT with %s",
-                         PQcmdStatus(pg->results[pg->n_sent - 1]));
+        return 0;
     }
-    result = pg->results[failed];
-    pg_error_of(pg, result, &failure);
-    if (failed < pg->first_group && strcmp(failure.code, "22012") == 0)
-        error_set(&failure, ERROR_FENCED, "the positions are no longer this task's");
-    else if (!take_mismatch(&failure) && failure.class == ERROR_BUG)
-        error_wrap(&failure, "an error that the driver does not know");
+    if (pg_failed_at(pg) < pg->n_sent)
+        judge_failure(pg, &failure);
+    else /* COMMIT of a transaction that had failed answers ROLLBACK */
+        error_set(&failure, ERROR_TRANSIENT, "PostgreSQL answered COMMIT with %s", PQcmdStatus(pg->results[pg->n_sent - 1]));
     return pg_roll_back(pg, &failure, ret_error);
 }
 
 int pg_start_write(struct store *store, const struct store_write *write, struct error *ret_error)
 {
     struct postgres *pg = pg_of(store);
-    const struct change_group *groups = NULL;
-    const struct outbox_message *messages = NULL;
-    size_t n_messages = 0;
+    size_t n_groups = 0;
     int result;
 
     if (!pg->is_connected)
-        return pg_not_connected(pg, ret_error);
-    pg->n_groups = 0;
-    if (write->batch != NULL) {
-        groups = batch_groups(write->batch, &pg->n_groups);
-        messages = batch_outbox(write->batch, &n_messages);
-    }
+        return pg_not_connected(ret_error);
+    if (write->batch != NULL)
+        (void)batch_groups(write->batch, &n_groups);
+    result = reserve_group_ends(pg, n_groups, ret_error);
+    if (result != 0)
+        return result;
+    pg->write = *write;
     pg_begin_exchange(pg);
-    result = pg_send(pg, "BEGIN ISOLATION LEVEL READ COMMITTED", NULL, false, ret_error);
+    result = pg_send_begin(pg, ret_error);
+    if (result == 0)
+        result = send_lock(pg, write, ret_error);
     if (result == 0)
         result = send_moves(pg, write, ret_error);
-    pg->first_group = pg->n_sent;
-    for (size_t i = 0; i < pg->n_groups && result == 0; i++)
-        result = send_group(pg, &groups[i], ret_error);
-    if (n_messages > 0 && result == 0)
-        result = send_messages(pg, messages, n_messages, ret_error);
+    pg->first_statement = pg->n_sent;
+    if (result == 0 && write->batch != NULL)
+        result = send_rows(pg, write->batch, ret_error);
     if (result == 0) {
         pg->may_have_committed = true;
         result = pg_send(pg, "COMMIT", NULL, false, ret_error);
     }
-    if (result == 0)
-        result = pg_sync(pg, written, ret_error);
-    return result;
+    return result == 0 ? pg_sync(pg, written, ret_error) : result;
 }
