@@ -1,0 +1,976 @@
+/*
+ * postgres_contract: what only a server can do to a driver: backends that die, locks, networks that break, privileges.
+ *
+ * STORE_URI names the server (over TCP, a superuser's), see scene.h. Each fault is followed by the same question: do rows, sums,
+ * messages and position still tell the same story?
+ */
+#include "scene.h"
+
+#include "relay.h"
+
+#include <libpq-fe.h>
+#include <poll.h>
+
+/* ---- The story ---- */
+
+/* One event: adds to a row of its own, to a shared one, and emits a message. */
+static void fold_event(struct scene *scene)
+{
+    struct rs_message message = {.topic = "out", .header_size = sizeof(struct rs_header)};
+
+    apply(scene, account(scene, "acc-1"), EVENTS, RS_ADD, rs_value_int(1));
+    apply(scene, account(scene, "acc-1"), BALANCE, RS_ADD, money(150));
+    set(scene, account(scene, "acc-2"), OWNER, text("Bob"));
+    apply(scene, total(scene, 20000), COUNT, RS_ADD, rs_value_int(1));
+    OK(scene, batch_emit(scene->batch, &message, &scene->error));
+}
+
+static void check_story(struct scene *scene, int64_t next)
+{
+    char expected[32];
+
+    assert_int_equal(scene->positions[0].next_offset, next);
+    snprintf(expected, sizeof expected, "%lld", (long long)next);
+    LOOK(scene, expected, "SELECT next_offset FROM readside_positions WHERE part = 0");
+    LOOK(scene, expected, "SELECT coalesce(sum(events), 0) FROM accounts");
+    LOOK(scene, expected, "SELECT trunc(coalesce(sum(balance), 0) / 1.5) FROM accounts");
+    LOOK(scene, expected, "SELECT coalesce(sum(count), 0) FROM totals");
+    LOOK(scene, expected, "SELECT count(*) FROM readside_outbox");
+}
+
+/* After a write that ended in `result` at `base`: asks the store as a task does, and compares with what the result had promised. */
+static void resolve_story(struct scene *scene, int64_t base, int result)
+{
+    int64_t next;
+
+    scene_settle(scene, 0, 0);
+    if (!store_is_connected(scene->store))
+        OK(scene, scene_connect(scene));
+    OK(scene, scene_resolve(scene));
+    next = scene->positions[0].next_offset;
+    if (result == 0)
+        assert_int_equal(next, base + 1);
+    else if (result == ERROR_UNKNOWN)
+        assert_true(next == base || next == base + 1);
+    else
+        assert_int_equal(next, base);
+    check_story(scene, next);
+}
+
+static void write_well(struct scene *scene)
+{
+    int64_t base = scene->positions[0].next_offset;
+
+    fold_event(scene);
+    OK(scene, scene_write(scene, 1));
+    check_story(scene, base + 1);
+}
+
+/* ---- The server's side ---- */
+
+static void pause_a_little(void)
+{
+    (void)poll(NULL, 0, 2);
+}
+
+static void wait_until(struct scene *scene, const char *expected, const char *sql)
+{
+    int64_t end_us = scene_now_us() + 10000000;
+
+    while (strcmp(scene_look(scene, sql), expected) != 0) {
+        if (scene_now_us() > end_us)
+            fail_msg("%s is %s and never became %s", sql, scene->shown, expected);
+        pause_a_little();
+    }
+}
+
+/* The driver's process in the server. */
+static int backend_of(struct scene *scene)
+{
+    return (int)strtol(scene_look(scene, "SELECT backend_pid FROM readside_positions WHERE part = 0"), NULL, 10);
+}
+
+static void terminate(struct scene *scene, int pid)
+{
+    char sql[100];
+
+    snprintf(sql, sizeof sql, "SELECT pg_terminate_backend(%d)", pid);
+    scene_execute(scene, sql);
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM pg_stat_activity WHERE pid = %d", pid);
+    wait_until(scene, "0", sql);
+}
+
+/* Polls until the driver's backend waits for that kind of event. */
+static void poll_until_it_waits(struct scene *scene, struct scene *beside, const char *kind)
+{
+    char sql[160];
+    int64_t end_us = scene_now_us() + 10000000;
+
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM pg_stat_activity WHERE pid = %d AND wait_event_type = '%s'", backend_of(scene),
+             kind);
+    while (strcmp(scene_look(beside, sql), "1") != 0) {
+        if (store_poll(scene->store, &scene->error) != STORE_BUSY)
+            fail_msg("the write ended instead of waiting: %s", scene->error.text);
+        if (scene_now_us() > end_us)
+            fail_msg("the backend does not wait");
+        pause_a_little();
+    }
+}
+
+static void make_trigger(struct scene *scene, const char *when, const char *body)
+{
+    char sql[1000];
+
+    snprintf(sql, sizeof sql,
+             "CREATE OR REPLACE FUNCTION interfere() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN %s; RETURN NULL; END $$; "
+             "DROP TRIGGER IF EXISTS interferes ON accounts__v1; "
+             "CREATE CONSTRAINT TRIGGER interferes AFTER INSERT OR UPDATE ON accounts__v1 %s FOR EACH ROW EXECUTE FUNCTION interfere()",
+             body, when);
+    scene_execute(scene, sql);
+}
+
+/* ---- Backends that die ---- */
+
+static void test_killed_between_any_two_polls(void **state)
+{
+    struct scene *scene = scene_ready();
+    int n_done = 0, n_not_done = 0;
+
+    (void)state;
+    for (int k = 0; k < 30; k++) {
+        int64_t base = scene->positions[0].next_offset;
+        int result = STORE_BUSY, pid = backend_of(scene);
+
+        fold_event(scene);
+        OK(scene, scene_start_write(scene, 1));
+        for (int i = 0; i < k / 3 && result == STORE_BUSY; i++) {
+            result = store_poll(scene->store, &scene->error);
+            if (k % 3 == 1)
+                pause_a_little();
+        }
+        terminate(scene, pid);
+        if (result == STORE_BUSY)
+            result = scene_finish(scene);
+        if (result != 0 && result != ERROR_TRANSIENT && result != ERROR_UNKNOWN)
+            fail_msg("%s: %s", error_class_name(result), scene->error.text);
+        if (result != 0)
+            assert_false(store_is_connected(scene->store));
+        else
+            OK(scene, scene_connect(scene));
+        resolve_story(scene, base, result);
+        n_done += scene->positions[0].next_offset == base + 1;
+        n_not_done += scene->positions[0].next_offset == base;
+    }
+    assert_true(n_done > 0);
+    write_well(scene);
+    print_message("             %d committed, %d not\n", n_done, n_not_done);
+    scene_free(scene);
+}
+
+/* A lost connection while idle is noticed by the next operation. */
+static void test_killed_while_idle(void **state)
+{
+    struct scene *scene = scene_ready();
+    int result;
+
+    (void)state;
+    terminate(scene, backend_of(scene));
+    fold_event(scene);
+    result = scene_write(scene, 1);
+    assert_true(result == ERROR_TRANSIENT || result == ERROR_UNKNOWN);
+    assert_false(store_is_connected(scene->store));
+    FAILS(scene, ERROR_TRANSIENT, "not connected", scene_claim(scene));
+    OK(scene, scene_connect(scene));
+    OK(scene, scene_resolve(scene));
+    write_well(scene);
+    scene_free(scene);
+}
+
+static const char *const obstacles[] = {
+    "BEGIN; SELECT 1 FROM readside_positions WHERE part = 0 FOR UPDATE",
+    "BEGIN; SELECT 1 FROM accounts__v1 WHERE account = 'acc-1' FOR UPDATE",
+    "BEGIN; SELECT 1 FROM totals__v1 FOR UPDATE",
+    "BEGIN; LOCK TABLE readside_outbox",
+    "BEGIN; SELECT pg_advisory_xact_lock(42)", /* at COMMIT */
+};
+
+enum { N_OBSTACLES = sizeof obstacles / sizeof obstacles[0] };
+
+/* Ready, with rows, a trigger that stops at COMMIT, and another connection in the way of each phase of a write. */
+static struct scene *scene_with_obstacle(size_t which, struct scene **ret_beside)
+{
+    struct scene *scene = scene_ready();
+
+    write_well(scene);
+    make_trigger(scene, "DEFERRABLE INITIALLY DEFERRED", "PERFORM pg_advisory_xact_lock(42)");
+    *ret_beside = scene_beside(scene, 66);
+    scene_execute(*ret_beside, obstacles[which]);
+    return scene;
+}
+
+static void test_killed_in_every_phase(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_OBSTACLES; i++) {
+        struct scene *beside, *scene = scene_with_obstacle(i, &beside);
+        int result, pid = backend_of(scene);
+
+        fold_event(scene);
+        OK(scene, scene_start_write(scene, 1));
+        poll_until_it_waits(scene, beside, "Lock");
+        terminate(scene, pid);
+        scene_execute(beside, "ROLLBACK");
+        result = scene_finish(scene);
+        assert_int_equal(result, ERROR_UNKNOWN);
+        resolve_story(scene, 1, ERROR_TRANSIENT); /* the server did not get to its end: known to us, not to the driver */
+        write_well(scene);
+        scene_close(beside);
+        scene_free(scene);
+    }
+}
+
+static void test_time_limits_roll_back_in_every_phase(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2 * N_OBSTACLES - 1; i++) { /* no statement_timeout bounds a COMMIT */
+        struct scene *beside, *scene = scene_with_obstacle(i / 2, &beside);
+        bool is_lock = i % 2 == 0;
+
+        scene->settings.lock_timeout_us = is_lock ? 50000 : 0;
+        scene->settings.statement_timeout_us = is_lock ? 30000000 : 50000;
+        OK(scene, scene_open(scene));
+        OK(scene, scene_connect(scene));
+        fold_event(scene);
+        FAILS(scene, ERROR_TRANSIENT, is_lock ? "55P03" : "57014", scene_write(scene, 1));
+        assert_true(store_is_connected(scene->store));
+        scene_execute(beside, "ROLLBACK");
+        check_story(scene, 1);
+        write_well(scene); /* the same connection, in no transaction */
+        scene_close(beside);
+        scene_free(scene);
+    }
+}
+
+/* COMMIT waits for a standby that is not there: a plain look says "not committed", and the truth is the opposite. */
+static void test_a_commit_that_waits_for_a_standby(void **state)
+{
+    struct scene *scene = scene_ready(), *again = scene_beside(scene, scene->scope.owner[0]); /* the same task, connected again */
+    struct store_position position = {.topic = "events", .partition = 0};
+    bool is_seen = false;
+
+    (void)state;
+    again->settings.lock_timeout_us = 100000;
+    OK(again, scene_open(again));
+    OK(again, scene_connect(again));
+    scene_execute(scene, "SET synchronous_commit = local");
+    scene_execute(scene, "ALTER SYSTEM SET synchronous_standby_names = 'ghost'");
+    scene_execute(scene, "SELECT pg_reload_conf()");
+    wait_until(scene, "ghost", "SHOW synchronous_standby_names");
+    fold_event(scene);
+    OK(scene, scene_start_write(scene, 1));
+    poll_until_it_waits(scene, scene, "IPC");
+    LOOK(scene, "0", "SELECT next_offset FROM readside_positions WHERE part = 0");
+    OK(again, store_start_resolve(again->store, &position, 1, &again->error));
+    while (store_poll(again->store, &again->error) == STORE_BUSY && !is_seen) { /* it ends the old backend, which commits by that */
+        is_seen = strcmp(scene_look(scene, "SELECT next_offset FROM readside_positions WHERE part = 0"), "1") == 0;
+        pause_a_little();
+    }
+    assert_true(is_seen);
+    scene_execute(scene, "ALTER SYSTEM RESET synchronous_standby_names"); /* or resolve's own COMMIT waits as well */
+    scene_execute(scene, "SELECT pg_reload_conf()");
+    OK(again, scene_finish(again));
+    assert_false(position.is_missing);
+    assert_int_equal(position.next_offset, 1);
+    assert_int_equal(scene_finish(scene), ERROR_UNKNOWN);
+    resolve_story(scene, 0, 0);
+    scene_close(again);
+    scene_free(scene);
+}
+
+/* ---- Locks ---- */
+
+/* The old owner hangs in a transaction: the new one ends it by its recorded backend. */
+static void test_a_holder_that_does_not_let_go_is_terminated(void **state)
+{
+    struct scene *beside, *scene = scene_with_obstacle(1, &beside), *next = scene_beside(scene, 99);
+
+    (void)state;
+    next->settings.lock_timeout_us = 100000;
+    OK(next, scene_open(next));
+    OK(next, scene_connect(next));
+    fold_event(scene);
+    OK(scene, scene_start_write(scene, 1));
+    poll_until_it_waits(scene, beside, "Lock");
+    OK(next, scene_claim(next));
+    assert_int_equal(next->positions[0].next_offset, 1);
+    scene_execute(beside, "ROLLBACK");
+    assert_int_equal(scene_finish(scene), ERROR_UNKNOWN);
+    scene_settle(scene, 0, 0);
+    OK(scene, scene_connect(scene));
+    OK(scene, scene_resolve(scene));
+    assert_true(scene->positions[0].is_missing);
+    write_well(next);
+    scene_close(next);
+    scene_close(beside);
+    scene_free(scene);
+}
+
+/* The same for the task's own old connection. */
+static void test_resolve_ends_the_old_connections_work(void **state)
+{
+    struct scene *beside, *scene = scene_with_obstacle(2, &beside), *again = scene_beside(scene, scene->scope.owner[0]);
+
+    (void)state;
+    again->settings.lock_timeout_us = 100000;
+    OK(again, scene_open(again));
+    OK(again, scene_connect(again));
+    fold_event(scene);
+    OK(scene, scene_start_write(scene, 1));
+    poll_until_it_waits(scene, beside, "Lock");
+    OK(again, scene_resolve(again));
+    assert_false(again->positions[0].is_missing);
+    assert_int_equal(again->positions[0].next_offset, 1);
+    scene_execute(beside, "ROLLBACK");
+    assert_int_equal(scene_finish(scene), ERROR_UNKNOWN);
+    write_well(again);
+    scene_close(again);
+    scene_close(beside);
+    scene_free(scene);
+}
+
+/* Somebody at a console holds the row: nobody is terminated, and the claim says what is the matter. */
+static void test_a_stranger_is_left_alone(void **state)
+{
+    struct scene *beside, *scene = scene_with_obstacle(0, &beside), *next = scene_beside(scene, 99);
+
+    (void)state;
+    next->settings.lock_timeout_us = 20000;
+    OK(next, scene_open(next));
+    OK(next, scene_connect(next));
+    FAILS(next, ERROR_TRANSIENT, "55P03", scene_claim(next));
+    assert_true(store_is_connected(next->store));
+    assert_true(store_is_connected(scene->store));
+    scene_execute(beside, "ROLLBACK"); /* alive */
+    write_well(scene);
+    OK(next, scene_claim(next));
+    scene_close(next);
+    scene_close(beside);
+    scene_free(scene);
+}
+
+/* Who was fenced does not wait for, nor end, the new owner's work. */
+static void test_the_fenced_do_not_disturb(void **state)
+{
+    struct scene *scene = scene_ready(), *next = scene_beside(scene, 99), *beside;
+
+    (void)state;
+    write_well(scene);
+    OK(next, scene_claim(next));
+    beside = scene_beside(scene, 66);
+    scene->settings.lock_timeout_us = 20000;
+    OK(scene, scene_open(scene));
+    OK(scene, scene_connect(scene));
+    scene_execute(beside, obstacles[1]);
+    fold_event(next);
+    OK(next, scene_start_write(next, 1));
+    poll_until_it_waits(next, beside, "Lock");
+    OK(scene, scene_resolve(scene));
+    assert_true(scene->positions[0].is_missing);
+    scene_execute(beside, "ROLLBACK");
+    OK(next, scene_finish(next));
+    scene_settle(next, 1, 0);
+    check_story(next, 2);
+    scene_close(beside);
+    scene_close(next);
+    scene_free(scene);
+}
+
+static void test_a_deadlock_is_transient(void **state)
+{
+    struct scene *beside, *scene = scene_with_obstacle(2, &beside);
+
+    (void)state;
+    scene_execute(beside, "SET deadlock_timeout = '1h'"); /* the driver's side shall be the victim */
+    fold_event(scene);
+    OK(scene, scene_start_write(scene, 1));
+    poll_until_it_waits(scene, beside, "Lock");
+    assert_int_equal(PQsendQuery(beside->eye, "UPDATE accounts__v1 SET owner = 'x' WHERE account = 'acc-1'; ROLLBACK"), 1);
+    FAILS(scene, ERROR_TRANSIENT, "40P01", scene_finish(scene));
+    assert_true(store_is_connected(scene->store));
+    for (PGresult *answer; (answer = PQgetResult(beside->eye)) != NULL;)
+        PQclear(answer);
+    scene_settle(scene, 0, 0);
+    check_story(scene, 1);
+    write_well(scene);
+    scene_close(beside);
+    scene_free(scene);
+}
+
+/* ---- What the server says ---- */
+
+static void test_errors_by_class(void **state)
+{
+    static const struct {
+        const char *state;
+        int class;
+    } cases[] = {
+        {"40001", ERROR_TRANSIENT}, {"40P01", ERROR_TRANSIENT}, {"55P03", ERROR_TRANSIENT}, {"57014", ERROR_TRANSIENT},
+        {"53100", ERROR_TRANSIENT}, {"53300", ERROR_TRANSIENT}, {"08006", ERROR_TRANSIENT}, {"58030", ERROR_TRANSIENT},
+        {"0A000", ERROR_TRANSIENT}, {"26000", ERROR_TRANSIENT}, {"22003", ERROR_POISON},    {"22012", ERROR_POISON},
+        {"22P02", ERROR_POISON},    {"23505", ERROR_POISON},    {"23514", ERROR_POISON},    {"54000", ERROR_POISON},
+        {"P0001", ERROR_POISON},    {"42501", ERROR_CONFIG},    {"42P01", ERROR_CONFIG},    {"42703", ERROR_CONFIG},
+        {"XX000", ERROR_BUG},       {"21000", ERROR_BUG},       {"0L000", ERROR_BUG},
+    };
+    struct scene *scene = scene_ready();
+
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
+        bool is_at_commit = i % 2 == 1;
+        char body[200];
+
+        snprintf(body, sizeof body, "RAISE EXCEPTION 'on purpose' USING ERRCODE = '%s', DETAIL = 'in detail'", cases[i / 2].state);
+        make_trigger(scene, is_at_commit ? "DEFERRABLE INITIALLY DEFERRED" : "", body);
+        fold_event(scene);
+        FAILS(scene, cases[i / 2].class, "on purpose; in detail", scene_write(scene, 1));
+        assert_string_equal(scene->error.code, cases[i / 2].state);
+        assert_true(is_at_commit || strstr(scene->error.text, "table accounts") != NULL);
+        assert_true(store_is_connected(scene->store));
+        check_story(scene, 0);
+    }
+    scene_execute(scene, "DROP TRIGGER interferes ON accounts__v1");
+    write_well(scene);
+    scene_free(scene);
+}
+
+/* A primary that has become a replica: the connection is given up, so that the next one finds the new primary. */
+static void test_read_only_drops_the_connection(void **state)
+{
+    struct scene *scene = scene_ready();
+
+    (void)state;
+    make_trigger(scene, "", "RAISE EXCEPTION 'read-only' USING ERRCODE = '25006'");
+    fold_event(scene);
+    FAILS(scene, ERROR_TRANSIENT, "25006", scene_write(scene, 1));
+    assert_false(store_is_connected(scene->store));
+    scene_free(scene);
+}
+
+static void test_values_as_the_server_sees_them(void **state)
+{
+    struct scene *scene = scene_ready();
+    struct rs_decimal large;
+
+    (void)state;
+    assert_true(decimal_parse("-1234567890120004.05", 20, &large));
+    set(scene, account(scene, "acc-1"), BALANCE, rs_value_decimal(large));
+    set(scene, account(scene, "acc-1"), SEEN, at(INT64_C(1795752000123456)));
+    set(scene, account(scene, "acc-1"), DAY, on(-1));
+    set(scene, account(scene, "acc-1"), ID, uuid(0xa0));
+    set(scene, account(scene, "acc-1"), DATA, bytes("\0\xff", 2));
+    set(scene, account(scene, "acc-1"), DOC, json("{\"b\": [1.50, null]}"));
+    set(scene, account(scene, "acc-1"), RATIO, (struct rs_value){.type = RS_REAL, .as.real = 0.1});
+    OK(scene, scene_write(scene, 1));
+    LOOK(scene, "-1234567890120004.05", "SELECT balance FROM accounts");
+    LOOK(scene, "2026-11-27 04:00:00.123456", "SELECT seen AT TIME ZONE 'UTC' FROM accounts");
+    LOOK(scene, "1969-12-31", "SELECT day FROM accounts");
+    LOOK(scene, "a0a1a2a3-a4a5-a6a7-a8a9-aaabacadaeaf", "SELECT id FROM accounts");
+    LOOK(scene, "\\x00ff", "SELECT data FROM accounts");
+    LOOK(scene, "{\"b\": [1.50, null]}", "SELECT doc FROM accounts");
+    LOOK(scene, "0.1", "SELECT ratio FROM accounts");
+    LOOK(scene, "t", "SELECT balance = -1234567890120004.05 AND scale(balance) = 2 FROM accounts");
+    scene_free(scene);
+}
+
+/* ---- The network ---- */
+
+static struct relay *relay_before(struct scene *scene, char relayed[512])
+{
+    char *message = NULL, from[32];
+    PQconninfoOption *options = PQconninfoParse(scene->uri, &message);
+    struct relay *relay;
+    const char *found = NULL;
+    int port = 0;
+
+    assert_non_null(options);
+    for (PQconninfoOption *option = options; option->keyword != NULL; option++)
+        if (strcmp(option->keyword, "port") == 0 && option->val != NULL)
+            port = (int)strtol(option->val, NULL, 10);
+    PQconninfoFree(options);
+    snprintf(from, sizeof from, ":%d/", port);
+    found = strstr(scene->uri, from);
+    assert_non_null(found);
+    relay = relay_new(port);
+    assert_non_null(relay);
+    snprintf(relayed, 512, "%.*s:%d/%s", (int)(found - scene->uri), scene->uri, relay_port(relay), found + strlen(from));
+    return relay;
+}
+
+/* The driver's way leads through the relay from now on. */
+static void go_through(struct scene *scene, const char *relayed)
+{
+    scene->settings.uri = relayed;
+    OK(scene, scene_open(scene));
+    OK(scene, scene_connect(scene));
+    OK(scene, scene_claim(scene));
+}
+
+static void add_many(struct scene *scene, int n)
+{
+    for (int i = 0; i < n; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "many-%d", i);
+        set(scene, account(scene, name), OWNER, text("a name that makes the batch larger than one segment"));
+    }
+}
+
+/* How many bytes a write sends once its statements are prepared. */
+static size_t measure_write(struct scene *scene, struct relay *relay)
+{
+    for (int i = 0; i < 2; i++) {
+        relay_heal(relay);
+        add_many(scene, 200);
+        write_well(scene);
+    }
+    return relay_passed(relay);
+}
+
+static void test_the_network_breaks_anywhere(void **state)
+{
+    enum { COARSE = 30, FINE = 30, FINE_BYTES = 3 }; /* fine: through the messages of COMMIT and Sync */
+    char relayed[512];
+    struct scene *scene = scene_ready();
+    struct relay *relay = relay_before(scene, relayed);
+    int n_done = 0, n_unknown = 0;
+
+    (void)state;
+    go_through(scene, relayed);
+    for (size_t i = 0; i <= COARSE + FINE; i++) {
+        size_t size = measure_write(scene, relay);
+        int64_t base = scene->positions[0].next_offset;
+        int result;
+
+        add_many(scene, 200);
+        fold_event(scene);
+        relay_cut_after(relay, i < COARSE ? size * i / COARSE : size - FINE_BYTES * (COARSE + FINE - i));
+        result = scene_write(scene, 1);
+        relay_heal(relay);
+        if (result != 0 && result != ERROR_UNKNOWN)
+            fail_msg("%s: %s", error_class_name(result), scene->error.text);
+        resolve_story(scene, base, result);
+        n_done += scene->positions[0].next_offset > base;
+        n_unknown += result != 0;
+    }
+    print_message("             %d unknown of %d, %d committed\n", n_unknown, COARSE + FINE + 1, n_done);
+    assert_true(n_done > 1); /* COMMIT had arrived, but not the Sync behind it */
+    assert_true(n_unknown >= COARSE + FINE - 1);
+    relay_free(relay);
+    scene_free(scene);
+}
+
+/* What was in a socket's buffer arrives after the task has been told that nothing was committed. */
+static void test_what_is_in_flight_is_fenced(void **state)
+{
+    enum { STEPS = 12 };
+    char relayed[512];
+    struct scene *scene = scene_ready();
+    struct relay *relay = relay_before(scene, relayed);
+    size_t delivered = 0;
+
+    (void)state;
+    scene->settings.lock_timeout_us = 100000;
+    go_through(scene, relayed);
+    for (size_t i = 0; i < STEPS; i++) {
+        size_t size = measure_write(scene, relay);
+        int64_t base = scene->positions[0].next_offset;
+
+        add_many(scene, 200);
+        fold_event(scene);
+        relay_strand_after(relay, size * i / STEPS);
+        assert_int_equal(scene_write(scene, 1), ERROR_UNKNOWN);
+        assert_true(relay_has_fired(relay));
+        relay_heal(relay);
+        OK(scene, scene_connect(scene));
+        OK(scene, scene_resolve(scene));
+        assert_int_equal(scene->positions[0].next_offset, base);
+        delivered += relay_deliver(relay);
+        wait_until(scene, "0", "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'readside/%' AND state = 'active'");
+        check_story(scene, base);
+        write_well(scene);
+    }
+    assert_true(delivered > 0);
+    relay_free(relay);
+    scene_free(scene);
+}
+
+static void test_the_answer_to_commit_is_lost(void **state)
+{
+    char relayed[512];
+    struct scene *scene = scene_ready();
+    struct relay *relay = relay_before(scene, relayed);
+
+    (void)state;
+    go_through(scene, relayed);
+    for (int i = 0; i < 5; i++) {
+        int64_t base = scene->positions[0].next_offset;
+
+        fold_event(scene);
+        relay_swallow_answer(relay);
+        assert_int_equal(scene_write(scene, 1), ERROR_UNKNOWN);
+        relay_heal(relay);
+        resolve_story(scene, base, 0); /* it has committed, in truth */
+    }
+    relay_free(relay);
+    scene_free(scene);
+}
+
+/* No answer and no sign of a break: the time limits of the settings, not those of the kernel. */
+static void test_silence_ends(void **state)
+{
+    char relayed[512];
+    struct scene *scene = scene_ready();
+    struct relay *relay = relay_before(scene, relayed);
+    int64_t began_us;
+
+    (void)state;
+    scene->settings.statement_timeout_us = 100000;
+    scene->settings.connect_timeout_us = 300000;
+    go_through(scene, relayed);
+    fold_event(scene);
+    relay_hold(relay);
+    began_us = scene_now_us();
+    FAILS(scene, ERROR_UNKNOWN, "did not answer in time", scene_write(scene, 1));
+    FAILS(scene, ERROR_TRANSIENT, "did not answer in time while connecting", scene_connect(scene));
+    assert_true(scene_now_us() - began_us < 15000000);
+    relay_heal(relay);
+    resolve_story(scene, 0, ERROR_TRANSIENT);
+    relay_free(relay);
+    scene_free(scene);
+}
+
+/* ---- Connecting ---- */
+
+static int connect_to(struct scene *scene, const char *uri, const char *password)
+{
+    int result;
+
+    scene->settings.uri = uri;
+    scene->settings.password = password;
+    result = scene_open(scene);
+    return result != 0 ? result : scene_connect(scene);
+}
+
+/* The URI with another part: from is replaced by to. */
+static const char *replaced(const struct scene *scene, const char *from, const char *to)
+{
+    static char uri[512];
+    const char *found = strstr(scene->uri, from);
+
+    assert_non_null(found);
+    snprintf(uri, sizeof uri, "%.*s%s%s", (int)(found - scene->uri), scene->uri, to, found + strlen(from));
+    return uri;
+}
+
+static void test_refused_connections(void **state)
+{
+    struct scene *scene = scene_new();
+    const char *password = scene->settings.password;
+    char database[100];
+
+    (void)state;
+    FAILS(scene, ERROR_CONFIG, "password", connect_to(scene, scene->uri, "wrong"));
+    FAILS(scene, ERROR_CONFIG, "password", connect_to(scene, scene->uri, NULL));
+    snprintf(database, sizeof database, "/%s?", scene_look(scene, "SELECT current_database()"));
+    FAILS(scene, ERROR_CONFIG, "does not exist", connect_to(scene, replaced(scene, database, "/nowhere?"), password));
+    FAILS(scene, ERROR_CONFIG, "uri: ", connect_to(scene, "postgresql://[::1", password));
+    FAILS(scene, ERROR_CONFIG, "invalid", connect_to(scene, "postgresql://127.0.0.1:99999/x", password));
+    FAILS(scene, ERROR_CONFIG, "does not support SSL", connect_to(scene, replaced(scene, "?", "?sslmode=require&"), password));
+    FAILS(scene, ERROR_TRANSIENT, "cannot connect", connect_to(scene, "postgresql://127.0.0.1:1/x", password));
+    FAILS(scene, ERROR_TRANSIENT, "cannot connect", connect_to(scene, "postgresql:///x?host=/nowhere", password));
+    OK(scene, connect_to(scene, scene->uri, password));
+    scene_free(scene);
+}
+
+static void test_remote_servers_must_prove_themselves(void **state)
+{
+    static const char *const refused[] = {
+        "postgresql://db.example/x?sslmode=disable",  "postgresql://db.example/x?sslmode=require",
+        "postgresql://10.0.0.1/x?sslmode=prefer",     "postgresql://127.0.0.1,10.0.0.1/x?sslmode=disable",
+        "postgresql://127.example/x?sslmode=disable", "host=localhost hostaddr=10.0.0.1 sslmode=allow",
+        "service=there sslmode=disable",
+    };
+    static const char *const accepted[] = {
+        "postgresql://db.example/x",         "postgresql://db.example/x?sslmode=verify-full", "postgresql://127.0.0.2/x?sslmode=disable",
+        "postgresql://[::1]/x?sslmode=disable", "postgresql://localhost/x?sslmode=disable",   "postgresql:///x?host=/run&sslmode=disable",
+        "postgresql:///x",
+    };
+    struct scene *scene = scene_new();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        scene->settings.uri = refused[i];
+        scene->settings.allow_plaintext = false;
+        FAILS(scene, ERROR_CONFIG, "verify-full", scene_open(scene));
+        scene->settings.allow_plaintext = true;
+        OK(scene, scene_open(scene));
+    }
+    scene->settings.allow_plaintext = false;
+    for (size_t i = 0; i < sizeof accepted / sizeof accepted[0]; i++) {
+        scene->settings.uri = accepted[i];
+        OK(scene, scene_open(scene));
+    }
+    scene_free(scene);
+}
+
+static void test_a_read_only_server_is_refused(void **state)
+{
+    struct scene *scene = scene_new();
+    const char *const options[] = {"%20-cdefault_transaction_read_only%3Don", "%20-cdefault_transaction_read_only%3Don&target_session_attrs=any"};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        char uri[600];
+
+        snprintf(uri, sizeof uri, "%s%s", scene->uri, options[i]);
+        FAILS(scene, ERROR_CONFIG, "replica or read-only", connect_to(scene, uri, scene->settings.password));
+        assert_false(store_is_connected(scene->store));
+    }
+    scene_free(scene);
+}
+
+static void test_the_session_is_set_up(void **state)
+{
+    struct scene *scene = scene_ready();
+    char sql[200];
+
+    (void)state;
+    snprintf(sql, sizeof sql, "SELECT application_name FROM pg_stat_activity WHERE pid = %d", backend_of(scene));
+    LOOK(scene, "readside/bank v1", sql);
+    make_trigger(scene, "", "RAISE EXCEPTION '% % % %', current_setting('lock_timeout'), current_setting('statement_timeout'), "
+                            "current_setting('idle_in_transaction_session_timeout'), current_setting('transaction_isolation')");
+    fold_event(scene);
+    FAILS(scene, ERROR_POISON, "2s 30s 10s read committed", scene_write(scene, 1));
+    scene_free(scene);
+}
+
+/* Behind a pooler in transaction mode nothing may outlive the transaction: no statement, no setting, no claim on a backend. */
+static void test_a_pooled_connection_leaves_nothing_behind(void **state)
+{
+    struct scene *scene = scene_ready();
+
+    (void)state;
+    scene->settings.is_pooled = true;
+    OK(scene, scene_open(scene));
+    OK(scene, scene_connect(scene));
+    OK(scene, scene_claim(scene));
+    LOOK(scene, "4", "SELECT count(*) FROM readside_positions WHERE backend_pid IS NULL AND backend_start IS NULL");
+    write_well(scene);
+    write_well(scene);
+    make_trigger(scene, "", "RAISE EXCEPTION '% % %', current_setting('lock_timeout'), (SELECT count(*) FROM pg_prepared_statements), "
+                            "(SELECT reset_val FROM pg_settings WHERE name = 'lock_timeout')");
+    fold_event(scene);
+    FAILS(scene, ERROR_POISON, "2s 0 0", scene_write(scene, 1));
+    scene_execute(scene, "DROP TRIGGER interferes ON accounts__v1");
+    write_well(scene);
+    OK(scene, scene_resolve(scene));
+    OK(scene, scene_release(scene));
+    scene_free(scene);
+}
+
+/* ---- Schema and privileges ---- */
+
+static void test_objections(void **state)
+{
+    static const struct {
+        const char *make, *words, *undo;
+        bool is_allowable;
+    } cases[] = {
+        {"ALTER TABLE accounts__v1 SET UNLOGGED", "accounts__v1 is not logged", "ALTER TABLE accounts__v1 SET LOGGED", false},
+        {"ALTER TABLE readside_positions SET UNLOGGED", "readside_positions is not logged", "ALTER TABLE readside_positions SET LOGGED",
+         false},
+        {"CREATE TABLE child () INHERITS (totals__v1)", "totals__v1 takes part in inheritance", "DROP TABLE child", false},
+        {"CREATE RULE aside AS ON INSERT TO totals__v1 DO ALSO NOTHING", "has the rule aside", "DROP RULE aside ON totals__v1", false},
+        {"CREATE UNIQUE INDEX one ON accounts__v1 (owner)", "has the unique index one", "DROP INDEX one", true},
+        {"ALTER TABLE accounts__v1 ADD CONSTRAINT positive CHECK (balance > 0)", "has the constraint positive",
+         "ALTER TABLE accounts__v1 DROP CONSTRAINT positive", true},
+        {"ALTER TABLE accounts__v1 ADD CONSTRAINT one UNIQUE (id)", "has the constraint one", "ALTER TABLE accounts__v1 DROP CONSTRAINT one",
+         true},
+        {"CREATE TABLE facts (a text REFERENCES accounts__v1)", "is referenced by the foreign key", "DROP TABLE facts", true},
+    };
+    struct scene *scene = scene_ready();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        scene_execute(scene, cases[i].make);
+        FAILS(scene, ERROR_CONFIG, cases[i].words, store_preflight(scene->store, &scene->error));
+        scene->settings.allow_constraints = true;
+        OK(scene, scene_open(scene));
+        OK(scene, scene_connect(scene));
+        if (cases[i].is_allowable)
+            OK(scene, store_preflight(scene->store, &scene->error));
+        else
+            FAILS(scene, ERROR_CONFIG, cases[i].words, store_preflight(scene->store, &scene->error));
+        scene->settings.allow_constraints = false;
+        OK(scene, scene_open(scene));
+        OK(scene, scene_connect(scene));
+        scene_execute(scene, cases[i].undo);
+        OK(scene, store_preflight(scene->store, &scene->error));
+    }
+    make_trigger(scene, "", "NULL");
+    FAILS(scene, ERROR_CONFIG, "has the trigger interferes", store_preflight(scene->store, &scene->error));
+    scene_execute(scene, "ALTER TABLE accounts__v1 DISABLE TRIGGER interferes");
+    OK(scene, store_preflight(scene->store, &scene->error));
+    scene_free(scene);
+}
+
+static void test_differences(void **state)
+{
+    static const struct {
+        const char *make, *words, *undo;
+    } cases[] = {
+        {"ALTER TABLE accounts__v1 ALTER owner DROP NOT NULL", "column owner is nullable, the plugin declares not null",
+         "ALTER TABLE accounts__v1 ALTER owner SET NOT NULL"},
+        {"ALTER TABLE accounts__v1 ALTER owner DROP DEFAULT", "column owner has no default",
+         "ALTER TABLE accounts__v1 ALTER owner SET DEFAULT E'O''Hara;\\n\\\\'"},
+        {"ALTER TABLE accounts__v1 ALTER events SET DEFAULT 7", "column events has the default 7, the plugin declares none",
+         "ALTER TABLE accounts__v1 ALTER events SET DEFAULT NULL"},
+        {"ALTER TABLE accounts__v1 ALTER balance SET DEFAULT 0.01", "column balance has the default 0.01, the plugin declares 0.00",
+         "ALTER TABLE accounts__v1 ALTER balance SET DEFAULT '0'"},
+        {"CREATE SEQUENCE s; ALTER TABLE accounts__v1 ALTER events SET DEFAULT nextval('s')", "column events has the default nextval",
+         "ALTER TABLE accounts__v1 ALTER events DROP DEFAULT"},
+        {"ALTER TABLE accounts__v1 ADD more text NOT NULL", "column more is not declared, is not null and has no default",
+         "ALTER TABLE accounts__v1 ALTER more DROP NOT NULL"},
+        {"DROP VIEW totals; ALTER TABLE totals__v1 ALTER amount TYPE numeric(30,2)", "column amount is numeric(30,2), the plugin declares numeric(38,2)",
+         "ALTER TABLE totals__v1 ALTER amount TYPE numeric(38,2)"},
+        {"ALTER TABLE accounts__v1 ALTER readside_partition DROP NOT NULL", "readside_partition is not integer NOT NULL",
+         "ALTER TABLE accounts__v1 ALTER readside_partition SET NOT NULL"},
+        {"ALTER TABLE totals__v1 DROP CONSTRAINT totals__v1_pkey", "the primary key is another", "ALTER TABLE totals__v1 ADD PRIMARY KEY (day)"},
+    };
+    struct scene *scene = scene_ready();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        scene_execute(scene, cases[i].make);
+        FAILS(scene, ERROR_CONFIG, cases[i].words, store_check_schema(scene->store, &scene->error));
+        scene_execute(scene, cases[i].undo);
+        OK(scene, store_create_schema(scene->store, &scene->error));
+    }
+    scene_execute(scene, "DROP VIEW accounts; DROP VIEW totals; CREATE VIEW accounts AS SELECT account, owner FROM accounts__v1; CREATE TABLE totals ()");
+    FAILS(scene, ERROR_CONFIG, "the view accounts lacks column balance", store_check_schema(scene->store, &scene->error));
+    scene_execute(scene, "DROP VIEW accounts");
+    FAILS(scene, ERROR_CONFIG, "something named totals exists and is not a view", store_create_schema(scene->store, &scene->error));
+    scene_free(scene);
+}
+
+/* A user with no more than the tables' privileges runs with schema = "create" all the same, where there is nothing to make. */
+static void test_a_user_of_few_privileges(void **state)
+{
+    struct scene *scene = scene_ready();
+    char role[80], sql[400], uri[512];
+
+    (void)state;
+    snprintf(role, sizeof role, "%s_user", scene->space);
+    snprintf(sql, sizeof sql, "CREATE ROLE %s LOGIN PASSWORD 'secret'; GRANT USAGE ON SCHEMA %s TO %s", role, scene->space, role);
+    scene_execute(scene, sql);
+    snprintf(sql, sizeof sql, "//%s@", role);
+    snprintf(uri, sizeof uri, "%s", replaced(scene, "//readside@", sql));
+    OK(scene, connect_to(scene, uri, "secret"));
+    FAILS(scene, ERROR_CONFIG, "readside_positions does not grant SELECT, INSERT, UPDATE to the user", store_preflight(scene->store, &scene->error));
+    snprintf(sql, sizeof sql, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %s TO %s", scene->space, role);
+    scene_execute(scene, sql);
+    OK(scene, store_create_schema(scene->store, &scene->error));
+    OK(scene, store_preflight(scene->store, &scene->error));
+    OK(scene, scene_claim(scene));
+    write_well(scene);
+    scene_execute(scene, "ALTER TABLE accounts__v1 ENABLE ROW LEVEL SECURITY");
+    FAILS(scene, ERROR_CONFIG, "has row security", store_preflight(scene->store, &scene->error));
+    scene->store = store_close(scene->store);
+    snprintf(sql, sizeof sql, "DROP OWNED BY %s; DROP ROLE %s", role, role);
+    scene_execute(scene, sql);
+    scene_free(scene);
+}
+
+static void test_long_names_of_indexes_do_not_meet(void **state)
+{
+    static const uint32_t key[] = {0};
+    static const struct column columns[] = {{.name = "a_column", .type = RS_INT, .is_key = true, .is_not_null = true}};
+    static const struct index indexes[] = {{.name = "an_index_with_a_name_of_forty_eight_characters_1", .columns = key, .n_columns = 1},
+                                           {.name = "an_index_with_a_name_of_forty_eight_characters_2", .columns = key, .n_columns = 1}};
+    static const struct table table = {.name = "a_table_whose_name_has_forty_characters_", .columns = columns, .n_columns = 1, .keys = {0},
+                                       .n_keys = 1, .indexes = indexes, .n_indexes = 2};
+    struct scene *scene = scene_new();
+
+    (void)state;
+    scene->scope.tables = &table;
+    scene->scope.n_tables = 1;
+    for (int i = 1; i <= 2; i++) {
+        scene->scope.version = i;
+        OK(scene, scene_open(scene));
+        OK(scene, scene_connect(scene));
+        OK(scene, store_create_schema(scene->store, &scene->error));
+        OK(scene, store_create_schema(scene->store, &scene->error));
+    }
+    LOOK(scene, "4", "SELECT count(*) FROM pg_indexes WHERE schemaname = current_schema() AND tablename LIKE 'a_table%' "
+                     "AND indexname NOT LIKE '%pkey'");
+    scene_free(scene);
+}
+
+/* A task that starts while others do finds all done; none of them fails. */
+static void test_tasks_that_start_together(void **state)
+{
+    struct scene *scene = scene_new(), *other;
+
+    (void)state;
+    other = scene_beside(scene, 50);
+    OK(scene, scene_connect(scene));
+    scene_execute(scene, "BEGIN; SELECT pg_advisory_xact_lock(hashtext('readside schema'))");
+    other->settings.lock_timeout_us = 50000;
+    OK(other, scene_open(other));
+    OK(other, scene_connect(other));
+    FAILS(other, ERROR_TRANSIENT, "creating the schema", store_create_schema(other->store, &other->error));
+    assert_true(store_is_connected(other->store));
+    scene_execute(scene, "ROLLBACK");
+    OK(other, store_create_schema(other->store, &other->error));
+    OK(scene, store_create_schema(scene->store, &scene->error));
+    scene_close(other);
+    scene_free(scene);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_killed_between_any_two_polls),
+        cmocka_unit_test(test_killed_while_idle),
+        cmocka_unit_test(test_killed_in_every_phase),
+        cmocka_unit_test(test_time_limits_roll_back_in_every_phase),
+        cmocka_unit_test(test_a_commit_that_waits_for_a_standby),
+        cmocka_unit_test(test_a_holder_that_does_not_let_go_is_terminated),
+        cmocka_unit_test(test_resolve_ends_the_old_connections_work),
+        cmocka_unit_test(test_a_stranger_is_left_alone),
+        cmocka_unit_test(test_the_fenced_do_not_disturb),
+        cmocka_unit_test(test_a_deadlock_is_transient),
+        cmocka_unit_test(test_errors_by_class),
+        cmocka_unit_test(test_read_only_drops_the_connection),
+        cmocka_unit_test(test_values_as_the_server_sees_them),
+        cmocka_unit_test(test_the_network_breaks_anywhere),
+        cmocka_unit_test(test_what_is_in_flight_is_fenced),
+        cmocka_unit_test(test_the_answer_to_commit_is_lost),
+        cmocka_unit_test(test_silence_ends),
+        cmocka_unit_test(test_refused_connections),
+        cmocka_unit_test(test_remote_servers_must_prove_themselves),
+        cmocka_unit_test(test_a_read_only_server_is_refused),
+        cmocka_unit_test(test_the_session_is_set_up),
+        cmocka_unit_test(test_a_pooled_connection_leaves_nothing_behind),
+        cmocka_unit_test(test_objections),
+        cmocka_unit_test(test_differences),
+        cmocka_unit_test(test_a_user_of_few_privileges),
+        cmocka_unit_test(test_long_names_of_indexes_do_not_meet),
+        cmocka_unit_test(test_tasks_that_start_together),
+    };
+
+    if (scene_is_sqlite() || scene_server_uri()[0] == '\0') {
+        print_message("STORE_KIND=postgresql and STORE_URI name no server: nothing can be tested\n");
+        return 77; /* skipped, as automake takes it */
+    }
+    return cmocka_run_group_tests_name("store contract, the server's part", tests, NULL, NULL);
+}
