@@ -1,7 +1,7 @@
 /*
  * consumer - opens and closes a group member: its librdkafka client, the properties that the guarantees rest on, its queues.
  *
- * Lives in a task process, in its one thread. What a member does in between is in take.c, rebalance.c and facts.c.
+ * Lives in a task process, in its one thread. What a member does in between is in take.c, rebalance.c, identity.c, ends.c and facts.c.
  */
 #include "kafka/consumer.h"
 
@@ -193,6 +193,7 @@ static void watch_queues(struct member *member)
     rd_kafka_queue_io_event_enable(member->queue, member->fd, &one, sizeof(one));
     member->identity_queue = rd_kafka_queue_new(member->rk);
     rd_kafka_queue_io_event_enable(member->identity_queue, member->fd, &one, sizeof(one));
+    member->ends_queue = rd_kafka_queue_new(member->rk); /* nobody waits for these */
     rd_kafka_queue_io_event_enable(main_queue, member->fd, &one, sizeof(one));
     rd_kafka_queue_destroy(main_queue);
 }
@@ -206,6 +207,10 @@ static struct member *member_free(struct member *member)
         rd_kafka_queue_destroy(member->queue);
     if (member->identity_queue)
         rd_kafka_queue_destroy(member->identity_queue);
+    if (member->ends_queue)
+        rd_kafka_queue_destroy(member->ends_queue);
+    if (member->ends)
+        rd_kafka_topic_partition_list_destroy(member->ends);
     if (member->rk)
         rd_kafka_destroy_flags(member->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     if (member->subscription)
@@ -234,6 +239,7 @@ static const struct consumer_operations operations = {
     .pause = member_pause,
     .resume = member_resume,
     .mirror = member_mirror,
+    .ends = member_ends,
     .facts = member_facts,
     .offset_at = member_offset_at,
 };

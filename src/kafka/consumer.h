@@ -72,6 +72,11 @@ struct consumer_operations {
     int (*resume)(void *self, const struct partition_offset *partitions, size_t n, struct error *ret_error);
     /* Tells Kafka the committed position, asynchronously, best effort. */
     void (*mirror)(void *self, const struct partition_offset *partitions, size_t n);
+    /*
+     * Where the log ends, behind the last stable record, as the broker said in the last 15 s; offset -1: it did not. Asks it every
+     * 2 s at most, without blocking, also of what is paused or not started: to be called again and again.
+     */
+    void (*ends)(void *self, struct partition_offset *partitions, size_t n);
     /* Asks the broker; ret_cluster_id lives as long as the consumer. Blocks up to timeout_ms. A missing topic is CONFIG. */
     int (*facts)(void *self, struct partition_facts *facts, size_t n, int timeout_ms, const char **ret_cluster_id,
                  struct error *ret_error);

@@ -1,6 +1,6 @@
 /*
- * member - the state behind a struct consumer, shared by consumer.c, take.c, rebalance.c, identity.c and facts.c. Internal to
- * kafka/.
+ * member - the state behind a struct consumer, shared by consumer.c, take.c, rebalance.c, identity.c, ends.c and facts.c. Internal
+ * to kafka/.
  *
  * One thread, the task's, touches it: librdkafka calls back only from inside calls of that thread.
  */
@@ -45,6 +45,12 @@ struct member {
     int64_t identity_at_us; /* when to ask again */
     int32_t broker;         /* one that answered facts(); -1: none */
 
+    rd_kafka_queue_t *ends_queue; /* replies about the ends of logs */
+    bool are_ends_asked;
+    int64_t ask_ends_at_us;
+    rd_kafka_topic_partition_list_t *ends; /* the last reply; NULL: none yet */
+    int64_t ends_at_us;                    /* when it came */
+
     enum rebalance_kind pending; /* not answered yet */
     bool has_news;               /* a rebalance came in during this take(): return at once */
     struct partition_offset *pending_partitions;
@@ -84,6 +90,9 @@ void member_mirror(void *self, const struct partition_offset *partitions, size_t
 void member_watch_identity(struct member *member);
 int member_remember_identity(struct member *member, const struct partition_facts *facts, struct error *ret_error);
 size_t member_tell_replaced(struct member *member, struct record *records, size_t max);
+
+/* ends.c */
+void member_ends(void *self, struct partition_offset *partitions, size_t n);
 
 /* facts.c */
 rd_kafka_AdminOptions_t *member_admin_options(struct member *member, rd_kafka_admin_op_t operation, int timeout_ms);

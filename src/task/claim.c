@@ -349,10 +349,12 @@ static void settle_partition(struct sink *sink, struct partition *partition, con
         sink_tell(sink, SINK_WENT_BACK, partition->topic, partition->partition, position->next_offset, NULL);
     if (verdict == RESOLVE_DONE) {
         partition->base_leader_epoch = partition->sent_leader_epoch;
+        partition->base_timestamp_ms = partition->sent_timestamp_ms;
         if (partition->halt == HALT_SENT)
             partition->halt = HALT_WRITTEN;
     } else if (verdict == RESOLVE_WENT_BACK) {
         partition->base_leader_epoch = position->leader_epoch;
+        partition->base_timestamp_ms = 0;
     }
     if (partition->halt == HALT_WRITTEN && !position->is_halted)
         partition->halt = HALT_SENT; /* the store has forgotten it: a rewind decides whether it comes again */

@@ -95,6 +95,8 @@ void partition_claim(struct partition *partition, const struct store_position *p
     partition->leader_epoch = partition->sent_leader_epoch = partition->base_leader_epoch = position->leader_epoch;
     partition->events = partition->sent_events = 0;
     partition->end = -1;
+    partition->is_nudged = false;
+    partition->seen_next = -1;
     partition->halt = HALT_NONE;
     partition->state = PARTITION_CLAIMED;
 }
@@ -135,6 +137,8 @@ void partition_advance(struct partition *partition, const struct record *record)
     partition->events++;
     if (record->leader_epoch >= 0)
         partition->leader_epoch = record->leader_epoch;
+    if (record->timestamp_ms > 0)
+        partition->timestamp_ms = record->timestamp_ms;
 }
 
 void partition_end(struct partition *partition, const struct record *record)
@@ -200,6 +204,7 @@ size_t progress_send(struct progress *progress, struct store_move *moves)
         item->sent = item->next;
         item->sent_events = item->events;
         item->sent_leader_epoch = item->leader_epoch;
+        item->sent_timestamp_ms = item->timestamp_ms;
         item->events = 0;
         if (item->halt == HALT_PENDING)
             item->halt = HALT_SENT;
@@ -214,6 +219,7 @@ void progress_commit(struct progress *progress)
 
         item->base = item->sent;
         item->base_leader_epoch = item->sent_leader_epoch;
+        item->base_timestamp_ms = item->sent_timestamp_ms;
         item->sent_events = 0;
         if (item->halt == HALT_SENT)
             item->halt = HALT_WRITTEN;
@@ -229,6 +235,7 @@ void progress_rewind(struct progress *progress)
             continue;
         item->next = item->sent = item->base;
         item->leader_epoch = item->sent_leader_epoch = item->base_leader_epoch;
+        item->timestamp_ms = item->sent_timestamp_ms = item->base_timestamp_ms;
         item->events = item->sent_events = 0;
         item->end = -1;
         if (item->halt != HALT_PENDING && item->halt != HALT_SENT)

@@ -46,6 +46,13 @@ struct partition {
     int32_t leader_epoch;     /* of the record before next */
     int32_t sent_leader_epoch;
     int32_t base_leader_epoch;
+    int64_t timestamp_ms;      /* of the record before next; 0: unknown */
+    int64_t sent_timestamp_ms;
+    int64_t base_timestamp_ms;
+    int64_t caught_up_ms;     /* when all of it was last seen committed; 0: never */
+    int64_t seen_next;        /* next, when it last moved ... */
+    int64_t flowed_at_us;     /* ... or was not to move */
+    bool is_nudged;           /* fetched anew since, for it stood still */
     enum halt_stage halt;
     bool halt_is_of_event;    /* the event would halt it again after a rewind; otherwise the halt stays pending */
     const char *halt_kind;

@@ -503,6 +503,8 @@ int sink_step(struct sink *sink, struct error *ret_error)
         result = start_operation(sink, &has_worked, ret_error);
     if (result == 0)
         result = sink_take(sink, &has_worked, ret_error);
+    if (result == 0)
+        result = sink_look(sink, ret_error);
     if (result == 0 && !has_worked)
         wait_for_something(sink);
     return result;
@@ -559,6 +561,7 @@ int sink_new(const struct sink_settings *settings, const struct sink_parts *part
     sink->random_state = settings->random_seed;
     sink->event_limit = settings->max_batch_events;
     sink->is_cache_used = plugin_host_reads(parts->host);
+    sink->lag = sink->lag_ms = -1;
     sink->fold = batch_new(projection->tables, projection->n_tables, &settings->limits, random_next(&sink->random_state));
     sink->other = batch_new(projection->tables, projection->n_tables, &settings->limits, random_next(&sink->random_state));
     sink->cache = row_cache_new(projection->tables, projection->n_tables, parts->cache_bytes, random_next(&sink->random_state));

@@ -55,6 +55,7 @@ enum sink_fact {
     SINK_WENT_BACK,     /* the database is older than what it had confirmed */
     SINK_UNHANDLED,     /* text: the event type; once a type */
     SINK_BROKER_TROUBLE,
+    SINK_STALLED,       /* the client keeps records back: fetched anew. text: how it shows */
     SINK_TOPIC_STARTED, /* first positions of a topic were made */
 };
 
@@ -148,6 +149,11 @@ struct sink {
     struct partition_offset first;      /* first event of the growing batch */
     struct partition_offset sent_first; /* of the batch being written: the culprit when it is the only one */
 
+    /* how far behind; -1: not known */
+    int64_t lag;    /* records not committed, over all partitions */
+    int64_t lag_ms; /* how old the read model is: since when something has been missing */
+    int64_t looked_at_us;
+
     /* intake */
     struct record records[SINK_TAKE_MAX];
     size_t n_records;
@@ -177,7 +183,7 @@ int sink_new(const struct sink_settings *settings, const struct sink_parts *part
              struct error *ret_error) MUST_CHECK;
 struct sink *sink_free(struct sink *sink);
 
-/* One turn. 0: go on. CONFIG, BUG, FENCED: the task must end; nothing is lost by ending. */
+/* One turn. 0: go on. An error of any class: the task must end; nothing is lost by ending. */
 int sink_step(struct sink *sink, struct error *ret_error) MUST_CHECK;
 
 /* Settles what is in flight and gives the partitions up, at most timeout_us. The group is left by closing the consumer. */
@@ -208,6 +214,9 @@ void sink_drop_records(struct sink *sink);
 /* Keeps polling without taking anything in, and the way back. */
 int sink_park(struct sink *sink, struct error *ret_error) MUST_CHECK;
 int sink_unpark(struct sink *sink, struct error *ret_error) MUST_CHECK;
+
+/* lag.c: measures the lag, and fetches anew what stands still before its end. TRANSIENT: that did not help, the task must end. */
+int sink_look(struct sink *sink, struct error *ret_error) MUST_CHECK;
 
 /* claim.c */
 int sink_start_claim(struct sink *sink, struct error *ret_error) MUST_CHECK;

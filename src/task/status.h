@@ -24,7 +24,8 @@ struct task_status {
     _Atomic int64_t unhandled;
     _Atomic int64_t batches;
     _Atomic int64_t rows;
-    _Atomic int64_t lag;            /* records behind the log's end, over owned partitions; -1: not known */
+    _Atomic int64_t lag;            /* records not committed, over owned partitions; -1: not known */
+    _Atomic int64_t lag_ms;         /* since when something has been missing; -1: not known */
     _Atomic int partitions;         /* owned */
     _Atomic int halted;             /* owned and halted */
     _Atomic int at_end;             /* 1: every owned partition has reached its end and is committed */

@@ -83,6 +83,10 @@ static void log_fact(enum sink_fact fact, const char *topic, const char *partiti
     case SINK_BROKER_TROUBLE:
         log_warn("the broker does not answer as it should; trying again", "reason", text, NULL);
         break;
+    case SINK_STALLED:
+        log_warn("a partition stands still; fetching it anew", "topic", topic, "partition", partition, "offset", offset, "reason", text,
+                 NULL);
+        break;
     case SINK_TOPIC_STARTED:
         log_info("first claim of a topic by this version", "topic", topic, NULL);
         break;
@@ -113,6 +117,8 @@ static void publish(struct task *task)
     atomic_store_explicit(&status->rewinds, sink->counters.rewinds, memory_order_relaxed);
     atomic_store_explicit(&status->dropped, sink->progress.dropped, memory_order_relaxed);
     atomic_store_explicit(&status->fenced, sink->counters.fenced, memory_order_relaxed);
+    atomic_store_explicit(&status->lag, sink->lag, memory_order_relaxed);
+    atomic_store_explicit(&status->lag_ms, sink->lag_ms, memory_order_relaxed);
     atomic_store_explicit(&status->partitions, (int)sink->progress.n, memory_order_relaxed);
     atomic_store_explicit(&status->halted, (int)progress_count(&sink->progress, PARTITION_HALTED), memory_order_relaxed);
     atomic_store_explicit(&status->at_end, sink_is_at_end(sink), memory_order_relaxed);

@@ -336,10 +336,22 @@ static bool is_finished(struct supervisor *supervisor)
 
 /* ---- Telling the service manager ---- */
 
+/* What is not known (-1) makes the whole unknown. */
+static int64_t add_lag(int64_t sum, int64_t lag)
+{
+    return sum < 0 || lag < 0 ? -1 : sum + lag;
+}
+
+static int64_t longer_lag(int64_t longest, int64_t lag_ms)
+{
+    return longest < 0 || lag_ms < 0 ? -1 : longest > lag_ms ? longest : lag_ms;
+}
+
 static void print_status(const struct supervisor *supervisor, char *ret_text, size_t size)
 {
     unsigned n_units = 0, n_down = 0, n_tasks = 0, n_running = 0;
-    int64_t partitions = 0, halted = 0, events = 0;
+    int64_t partitions = 0, halted = 0, events = 0, lag = 0, lag_ms = 0;
+    char behind[64] = "unknown";
 
     for (const struct unit *unit = supervisor->units; unit != NULL; unit = unit->next) {
         n_units++;
@@ -349,9 +361,16 @@ static void print_status(const struct supervisor *supervisor, char *ret_text, si
         partitions += unit_partitions(unit);
         halted += unit_halted(unit);
         events += unit_events(unit);
+        lag = add_lag(lag, unit_lag(unit));
+        lag_ms = longer_lag(lag_ms, unit_lag_ms(unit));
     }
-    snprintf(ret_text, size, "pipelines: %u, down: %u; tasks running: %u of %u; partitions: %lld, halted: %lld; events committed: %lld",
-             n_units, n_down, n_running, n_tasks, (long long)partitions, (long long)halted, (long long)events);
+    if (lag >= 0 && lag_ms >= 0)
+        snprintf(behind, sizeof behind, "%lld records, %lld s", (long long)lag, (long long)((lag_ms + 999) / 1000));
+    else if (lag >= 0)
+        snprintf(behind, sizeof behind, "%lld records", (long long)lag);
+    snprintf(ret_text, size,
+             "pipelines: %u, down: %u; tasks running: %u of %u; partitions: %lld, halted: %lld; events committed: %lld; lag: %s",
+             n_units, n_down, n_running, n_tasks, (long long)partitions, (long long)halted, (long long)events, behind);
 }
 
 static void tell_service_manager(struct supervisor *supervisor)

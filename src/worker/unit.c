@@ -127,6 +127,7 @@ static void clear_status(struct task_status *status, int64_t now_us)
 {
     memset((void *)status, 0, sizeof *status); /* no process writes to it now */
     atomic_store_explicit(&status->lag, -1, memory_order_relaxed);
+    atomic_store_explicit(&status->lag_ms, -1, memory_order_relaxed);
     atomic_store_explicit(&status->heartbeat_us, now_us, memory_order_relaxed);
 }
 
@@ -372,6 +373,43 @@ int64_t unit_halted(const struct unit *unit)
         if (is_running(&unit->children[i]))
             sum += atomic_load_explicit(&unit->children[i].status->halted, memory_order_relaxed);
     return sum;
+}
+
+static bool owns_any(const struct child *child)
+{
+    return is_running(child) && atomic_load_explicit(&child->status->partitions, memory_order_relaxed) > 0;
+}
+
+int64_t unit_lag(const struct unit *unit)
+{
+    int64_t sum = 0;
+
+    for (unsigned i = 0; i < unit->n_children; i++) {
+        int64_t lag = read_counter(&unit->children[i].status->lag);
+
+        if (!owns_any(&unit->children[i]))
+            continue;
+        if (lag < 0)
+            return -1;
+        sum += lag;
+    }
+    return sum;
+}
+
+int64_t unit_lag_ms(const struct unit *unit)
+{
+    int64_t longest = 0;
+
+    for (unsigned i = 0; i < unit->n_children; i++) {
+        int64_t lag_ms = read_counter(&unit->children[i].status->lag_ms);
+
+        if (!owns_any(&unit->children[i]))
+            continue;
+        if (lag_ms < 0)
+            return -1;
+        longest = lag_ms > longest ? lag_ms : longest;
+    }
+    return longest;
 }
 
 int64_t unit_events(const struct unit *unit)

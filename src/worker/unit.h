@@ -82,6 +82,9 @@ bool unit_is_fresh(const struct unit_host *host, const struct unit *unit, int64_
 unsigned unit_count_running(const struct unit *unit);
 int64_t unit_partitions(const struct unit *unit); /* owned by its processes */
 int64_t unit_halted(const struct unit *unit);
+/* Records not committed, and since when something has been missing, over the partitions owned here; -1: not known. */
+int64_t unit_lag(const struct unit *unit);
+int64_t unit_lag_ms(const struct unit *unit);
 int64_t unit_events(const struct unit *unit); /* committed since the unit began */
 /* Has every process that owns partitions reached their end, and at least one owns some? */
 bool unit_is_at_end(const struct unit *unit);

@@ -12,7 +12,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SEEDS = "4000"
+SEEDS = "12000"
 
 MUTANTS = {
     "records below the position count": (
@@ -42,6 +42,10 @@ MUTANTS = {
         "partition->base = partition->sent = position->next_offset; partition->next = position->next_offset + 1;"),
     "the database that went back is not followed": (
         "src/task/claim.c", "    partition->base = position->next_offset;\n", ""),
+    "a partition that falls silent is left alone": (
+        "src/task/lag.c", "result = nudge(sink, &sink->progress.items[i], ends[i].offset, ret_error);", ";"),
+    "a partition that stays silent is fetched anew for ever": (
+        "src/task/lag.c", "    if (partition->is_nudged)\n", "    if (false)\n"),
     "an end mark moves a partition that is not running": (
         "src/task/progress.c", "    if (partition == NULL || partition->state != PARTITION_RUNNING)\n        return TAKE_DROP;",
         "    if (partition == NULL)\n        return TAKE_DROP;"),
@@ -59,7 +63,7 @@ def build(folder, mutant):
     changed = pathlib.Path(folder) / pathlib.Path(path).name
     changed.write_text(text)
     sources = [*(ROOT / "src/base").glob("*.c"), *(ROOT / "src/fold").glob("*.c"), *(ROOT / "tests/simulation").glob("*.c")]
-    sources += [ROOT / "src/task" / f"{name}.c" for name in ("claim", "intake", "progress", "recovery", "sink")]
+    sources += [ROOT / "src/task" / f"{name}.c" for name in ("claim", "intake", "lag", "progress", "recovery", "sink")]
     sources = [changed if source == ROOT / path else source for source in sources]
     binary = pathlib.Path(folder) / "simulation"
     subprocess.run([os.environ.get("CC", "gcc"), "-std=gnu17", "-O1", "-D_GNU_SOURCE", "-w", f"-I{ROOT / 'src'}", f"-I{ROOT / 'include'}",

@@ -183,7 +183,9 @@ static int take(void *self, int timeout_ms, struct record *records, size_t max, 
 
     (void)timeout_ms, (void)ret_error, (void)max;
     for (int i = 0; i < world->n_partitions; i++) {
-        if (member->is_started[i] && !member->is_paused[i] && world_chance(world, 60))
+        if (!world->is_calm && world_random(world, 4000) == 0)
+            member->silence[i] = world_chance(world, 50) ? SILENCE_UNTIL_SEEK : SILENCE_FOR_EVER;
+        if (member->is_started[i] && !member->is_paused[i] && member->silence[i] == SILENCE_NONE && world_chance(world, 60))
             n += take_partition(world, member, i, records + n, 1 + world_random(world, 12));
         if (member->offsets[i] < world->log[i].end)
             member->has_told_end[i] = false;
@@ -233,6 +235,8 @@ static int move(struct worker *worker, const struct partition_offset *places, si
         if (!worker->member.is_started[partition])
             world_fail(worker->world, "worker %d: %s of partition %d, which is not started", worker->number, what, partition);
         worker->member.offsets[partition] = places[i].offset;
+        if (worker->member.silence[partition] == SILENCE_UNTIL_SEEK)
+            worker->member.silence[partition] = SILENCE_NONE;
         worker->member.has_told_end[partition] = false;
     }
     return 0;
@@ -281,6 +285,14 @@ static void mirror(void *self, const struct partition_offset *places, size_t n)
     (void)self, (void)places, (void)n;
 }
 
+static void ends(void *self, struct partition_offset *places, size_t n)
+{
+    struct world *world = ((struct worker *)self)->world;
+
+    for (size_t i = 0; i < n; i++)
+        places[i].offset = world_chance(world, 90) ? world->log[places[i].partition].end : -1;
+}
+
 static int facts(void *self, struct partition_facts *facts, size_t n, int timeout_ms, const char **ret_cluster_id,
                  struct error *ret_error)
 {
@@ -314,5 +326,6 @@ const struct consumer_operations simulated_consumer = {.take = take,
                                                        .pause = pause_some,
                                                        .resume = resume_some,
                                                        .mirror = mirror,
+                                                       .ends = ends,
                                                        .facts = facts,
                                                        .offset_at = offset_at};

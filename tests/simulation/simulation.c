@@ -224,9 +224,12 @@ static void wait_a_little(void *self, int fd, short events, bool wants_records, 
 static void on_fact(void *context, enum sink_fact fact, const char *topic, int32_t partition, int64_t offset, const char *text)
 {
     static const char *const names[] = {"connected", "store away", "claimed", "released", "halted", "rewound", "fenced",
-                                        "went back", "unhandled", "broker trouble", "topic started"};
+                                        "went back", "unhandled", "broker trouble", "stalled", "topic started"};
     struct worker *worker = context;
 
+    if (fact == SINK_STALLED && worker->member.silence[partition] == SILENCE_NONE)
+        world_fail(worker->world, "worker %d: partition %d does not flow, and it is not the client's fault: %s", worker->number,
+                   (int)partition, text);
     if (is_verbose)
         printf("  %9.3f worker %d: %s %s/%d at %" PRId64 ": %s\n", (double)worker->world->now_us / 1e6, worker->number,
                names[fact], topic != NULL ? topic : "", (int)partition, offset, text != NULL ? text : "");
@@ -281,7 +284,7 @@ static void turn_worker(struct world *world, struct worker *worker)
     if (world->now_us < worker->frozen_until_us)
         return;
     result = sink_step(worker->sink, &error);
-    if (result == ERROR_FENCED)
+    if (result == ERROR_FENCED || result == ERROR_TRANSIENT)
         kill_worker(world, worker); /* the process ends and is started again */
     else if (result != 0)
         world_fail(world, "worker %d ended: %s: %s", worker->number, error_class_name(result), error.text);

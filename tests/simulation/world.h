@@ -102,6 +102,8 @@ struct store { /* a worker's connection; the sink sees it as an opaque store */
 
 /* ---- The group ---- */
 
+enum silence { SILENCE_NONE, SILENCE_UNTIL_SEEK, SILENCE_FOR_EVER };
+
 struct member {
     bool is_alive;
     bool is_owner[PARTITIONS_MAX];   /* by the group */
@@ -109,6 +111,7 @@ struct member {
     bool is_paused[PARTITIONS_MAX];
     int64_t offsets[PARTITIONS_MAX];
     bool has_told_end[PARTITIONS_MAX];
+    enum silence silence[PARTITIONS_MAX]; /* the client has stopped delivering it */
     enum rebalance_kind pending;
     bool is_shown;                   /* take() has delivered the pending rebalance */
     bool pending_set[PARTITIONS_MAX];
