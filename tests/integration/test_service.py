@@ -1,0 +1,149 @@
+"""A worker as a service: what it tells its manager, how it ends frozen tasks, when it commits."""
+import os
+import re
+import signal
+import socket
+import time
+
+import psycopg2
+import pytest
+
+import oracle
+from servers import eventually
+from test_main_job import bank_scene
+
+
+class Manager:
+    """systemd's side of sd_notify(3)."""
+
+    def __init__(self, folder, watchdog_us=600000):
+        self.path = folder / "notify"
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(self.path))
+        self.socket.settimeout(0.2)
+        self.environment = {"NOTIFY_SOCKET": str(self.path), "WATCHDOG_USEC": str(watchdog_us)}
+
+    def hear(self, seconds=0.0):
+        """The messages of so many seconds, at least one wait's."""
+        until, heard = time.monotonic() + seconds, []
+        while not heard or time.monotonic() < until:
+            try:
+                heard.append(self.socket.recv(4096).decode())
+            except TimeoutError:
+                if time.monotonic() >= until:
+                    break
+        return heard
+
+    def waits_for(self, pattern, deadline=20):
+        """The first message from now on that the pattern is in."""
+        def check():
+            return next((found for found in (re.search(pattern, text) for text in self.hear()) if found), None)
+        return eventually(check, deadline, f"a message with {pattern}")
+
+
+@pytest.fixture
+def manager(tmp_path):
+    made = Manager(tmp_path)
+    yield made
+    made.socket.close()
+
+
+def lock_accounts(store):
+    """Writes wait until the connection is closed."""
+    connection = psycopg2.connect(store.server.uri(store.database), password=store.server.password)
+    connection.cursor().execute("LOCK TABLE accounts__v1 IN EXCLUSIVE MODE")
+    return connection
+
+
+def test_the_manager_hears_of_readiness_lag_and_stopping(scene, pg_store, manager):
+    made, bank = bank_scene(scene, pg_store)
+    worker = made.worker(environment=manager.environment)
+    manager.waits_for("READY=1")
+    made.agrees(bank)
+    manager.waits_for("WATCHDOG=1\nSTATUS=.*lag: 0 records, 0 s")
+    blocker = lock_accounts(pg_store)
+    more = list(oracle.random_events(700, 50, seed=3))
+    made.produce(more)
+    manager.waits_for("lag: 7[0-9]{2} records, [1-9][0-9]* s")  # and what marks the transaction's end
+    blocker.close()
+    made.agrees(bank.feed(more))
+    manager.waits_for("lag: 0 records, 0 s")
+    worker.send_signal(signal.SIGTERM)
+    manager.waits_for("STOPPING=1")
+
+
+def test_a_frozen_task_is_killed_and_its_work_goes_on(scene, pg_store):
+    made, bank = bank_scene(scene, pg_store)
+    worker = made.worker(worker={"stall_timeout": "2s"})
+    made.agrees(bank)
+    frozen = worker.tasks(1)[0]
+    os.kill(frozen, signal.SIGSTOP)
+    eventually(lambda: frozen not in worker.tasks(), 20, "the frozen task's end")
+    assert "gives no sign of life" in worker.log.read_text()
+    more = list(oracle.random_events(100, 50, seed=4))
+    made.produce(more)
+    made.agrees(bank.feed(more))
+
+
+def test_reload_restarts_what_has_changed_and_nothing_else(scene, pg_store, manager):
+    made, bank = bank_scene(scene, pg_store, tasks=2)
+    worker = made.worker(environment=manager.environment)
+    made.agrees(bank)
+    before = worker.tasks(2)
+    made.config(worker={"log_level": "debug"})
+    worker.reload()
+    manager.waits_for("RELOADING=1")
+    manager.waits_for("READY=1")
+    assert worker.tasks(2) == before
+    made.config(tasks=1)
+    worker.reload()
+    manager.waits_for("RELOADING=1")
+    manager.waits_for("READY=1")
+    eventually(lambda: len(worker.tasks()) == 1, 20, "one task in place of two")
+    more = list(oracle.random_events(300, 50, seed=5))
+    made.produce(more)
+    made.agrees(bank.feed(more))
+
+
+def test_reload_of_a_broken_config_changes_nothing(scene, pg_store):
+    made, bank = bank_scene(scene, pg_store)
+    worker = made.worker()
+    made.agrees(bank)
+    before = worker.tasks(1)
+    worker.config.write_text(worker.config.read_text().replace("plugin = ", "plugni = "))
+    worker.reload()
+    eventually(lambda: "plugni" in worker.log.read_text(), 10, "a word about the misspelt key")
+    assert re.search(r"readside\.conf:\d+", worker.log.read_text())
+    more = list(oracle.random_events(300, 50, seed=6))
+    made.produce(more)
+    made.agrees(bank.feed(more))
+    assert worker.tasks(1) == before
+
+
+def commits(store):
+    return store.query("SELECT COALESCE(sum(commit_seq), 0) FROM readside_positions")[0][0]
+
+
+def test_commit_interval_holds_commits_apart(scene, pg_store):
+    made = scene(pg_store, partitions=1, commit_interval="2s")
+    bank = oracle.Bank()
+    made.worker()
+    made.reaches_end()
+    before, started = commits(pg_store), time.monotonic()
+    for seed in range(20):
+        records = list(oracle.random_events(20, 10, seed=seed))
+        made.produce(records)
+        bank.feed(records)
+        time.sleep(0.2)
+    made.agrees(bank)
+    elapsed = time.monotonic() - started
+    assert 1 <= commits(pg_store) - before <= elapsed / 2 + 2
+
+
+@pytest.mark.parametrize("bounds", [{"batch_rows": 10}, {"batch_bytes": "64KiB"}])
+def test_batches_keep_their_bounds(scene, pg_store, bounds):
+    made, bank = bank_scene(scene, pg_store, n=5000, accounts=4000, partitions=1, **bounds)
+    made.worker()
+    made.agrees(bank)
+    rows = len(bank.rows())
+    assert commits(pg_store) >= (rows / 10 if "batch_rows" in bounds else 5)
