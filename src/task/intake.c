@@ -26,54 +26,46 @@ void sink_drop_records(struct sink *sink)
 
 /* ---- Parking ---- */
 
-static size_t running_places(const struct sink *sink, struct partition_offset *places, size_t max)
+/* Fills places with the partitions that flow, at the offsets expected next. */
+static int list_running(struct sink *sink, size_t *ret_n, struct error *ret_error)
 {
-    size_t n = 0;
+    int result = sink_reserve(sink, sink->progress.n, ret_error);
 
-    for (size_t i = 0; i < sink->progress.n && n < max; i++) {
+    *ret_n = 0;
+    for (size_t i = 0; i < sink->progress.n && result == 0; i++) {
         const struct partition *item = &sink->progress.items[i];
 
         if (item->state == PARTITION_RUNNING)
-            places[n++] = (struct partition_offset){.topic = item->topic, .partition = item->partition, .offset = item->next,
-                                                    .leader_epoch = item->leader_epoch};
+            sink->places[(*ret_n)++] = (struct partition_offset){.topic = item->topic, .partition = item->partition,
+                                                                 .offset = item->next, .leader_epoch = item->leader_epoch};
     }
-    return n;
+    return result;
 }
 
 int sink_park(struct sink *sink, struct error *ret_error)
 {
-    struct partition_offset *places = calloc(sink->progress.n + 1, sizeof *places);
     size_t n;
-    int result = 0;
+    int result = list_running(sink, &n, ret_error);
 
-    if (places == NULL)
-        return error_set(ret_error, ERROR_BUG, "out of memory");
-    n = running_places(sink, places, sink->progress.n);
-    if (n > 0)
-        result = sink->consumer.operations->pause(sink->consumer.self, places, n, ret_error);
+    if (result == 0 && n > 0)
+        result = sink->consumer.operations->pause(sink->consumer.self, sink->places, n, ret_error);
     sink->is_parked = true;
     sink_drop_records(sink);
-    free(places);
     return result;
 }
 
 /* Goes on at the expected offsets, whether it was parked or not: a rewind has moved them. */
 int sink_unpark(struct sink *sink, struct error *ret_error)
 {
-    struct partition_offset *places = calloc(sink->progress.n + 1, sizeof *places);
     size_t n;
-    int result = 0;
+    int result = list_running(sink, &n, ret_error);
 
-    if (places == NULL)
-        return error_set(ret_error, ERROR_BUG, "out of memory");
-    n = running_places(sink, places, sink->progress.n);
-    if (n > 0)
-        result = sink->consumer.operations->seek(sink->consumer.self, places, n, ret_error);
-    if (n > 0 && result == 0)
-        result = sink->consumer.operations->resume(sink->consumer.self, places, n, ret_error);
+    if (result == 0 && n > 0)
+        result = sink->consumer.operations->seek(sink->consumer.self, sink->places, n, ret_error);
+    if (result == 0 && n > 0)
+        result = sink->consumer.operations->resume(sink->consumer.self, sink->places, n, ret_error);
     sink->is_parked = false;
     sink_drop_records(sink);
-    free(places);
     return result;
 }
 

@@ -3,13 +3,13 @@
  *
  * Consumers in the field have stopped fetching for hours without an error (exactly-once.md 1.2). So what has come is compared with
  * the ends that the broker tells by the way: a partition that stands still before its end is first fetched anew from the committed
- * position; if that does not help, the task ends, and its supervisor starts it with a new client.
+ * position; if that does not help, the task ends, and its supervisor starts it with a new client. The same ends tell the lag, and
+ * Kafka is told the committed positions for lag tools of its own.
  */
 #include "task/sink.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { LOOK_US = 1000 * 1000, STALL_US = 20 * 1000 * 1000 };
 
@@ -77,34 +77,51 @@ static void measure(struct sink *sink, const struct partition_offset *ends)
     sink->lag_ms = is_known && since_ms > 0 ? wall_ms - since_ms : -1;
 }
 
-static int look_for_stalls(struct sink *sink, const struct partition_offset *ends, struct error *ret_error)
+/* A nudge moves every partition, so the others are judged anew at the next look. */
+static int look_for_stalls(struct sink *sink, struct error *ret_error)
 {
     bool takes = is_taking(sink), can_rewind = sink->operation == SINK_IDLE;
     int64_t now_us = sink_now(sink);
-    int result = 0;
 
-    for (size_t i = 0; i < sink->progress.n && result == 0; i++)
-        if (has_stalled(&sink->progress.items[i], ends[i].offset, takes, now_us) && can_rewind)
-            result = nudge(sink, &sink->progress.items[i], ends[i].offset, ret_error);
-    return result;
+    for (size_t i = 0; i < sink->progress.n; i++)
+        if (has_stalled(&sink->progress.items[i], sink->places[i].offset, takes, now_us) && can_rewind)
+            return nudge(sink, &sink->progress.items[i], sink->places[i].offset, ret_error);
+    return 0;
+}
+
+void sink_mirror(struct sink *sink)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < sink->progress.n && n < sink->capacity; i++) {
+        struct partition *item = &sink->progress.items[i];
+
+        if (item->state != PARTITION_RUNNING || item->base == item->mirrored)
+            continue;
+        item->mirrored = item->base;
+        sink->places[n++] = (struct partition_offset){.topic = item->topic, .partition = item->partition, .offset = item->base,
+                                                      .leader_epoch = item->base_leader_epoch};
+    }
+    if (n > 0)
+        sink->consumer.operations->mirror(sink->consumer.self, sink->places, n);
 }
 
 int sink_look(struct sink *sink, struct error *ret_error)
 {
-    struct partition_offset *ends;
+    size_t n = sink->progress.n;
     int result;
 
     if (sink_now(sink) - sink->looked_at_us < LOOK_US)
         return 0;
     sink->looked_at_us = sink_now(sink);
-    ends = calloc(sink->progress.n + 1, sizeof *ends);
-    if (ends == NULL)
-        return error_set(ret_error, ERROR_BUG, "out of memory");
-    for (size_t i = 0; i < sink->progress.n; i++)
-        ends[i] = (struct partition_offset){.topic = sink->progress.items[i].topic, .partition = sink->progress.items[i].partition};
-    sink->consumer.operations->ends(sink->consumer.self, ends, sink->progress.n);
-    measure(sink, ends);
-    result = look_for_stalls(sink, ends, ret_error);
-    free(ends);
-    return result;
+    result = sink_reserve(sink, n, ret_error);
+    if (result != 0)
+        return result;
+    sink_mirror(sink);
+    for (size_t i = 0; i < n; i++)
+        sink->places[i] = (struct partition_offset){.topic = sink->progress.items[i].topic,
+                                                    .partition = sink->progress.items[i].partition};
+    sink->consumer.operations->ends(sink->consumer.self, sink->places, n);
+    measure(sink, sink->places);
+    return look_for_stalls(sink, ret_error);
 }

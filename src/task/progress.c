@@ -96,7 +96,7 @@ void partition_claim(struct partition *partition, const struct store_position *p
     partition->events = partition->sent_events = 0;
     partition->end = -1;
     partition->is_nudged = false;
-    partition->seen_next = -1;
+    partition->seen_next = partition->mirrored = -1;
     partition->halt = HALT_NONE;
     partition->state = PARTITION_CLAIMED;
 }

@@ -46,6 +46,7 @@ struct partition {
     int32_t leader_epoch;     /* of the record before next */
     int32_t sent_leader_epoch;
     int32_t base_leader_epoch;
+    int64_t mirrored;          /* what Kafka was told of it */
     int64_t timestamp_ms;      /* of the record before next; 0: unknown */
     int64_t sent_timestamp_ms;
     int64_t base_timestamp_ms;

@@ -32,7 +32,7 @@ void sink_tell(struct sink *sink, enum sink_fact fact, const char *topic, int32_
 int sink_reserve(struct sink *sink, size_t n, struct error *ret_error)
 {
     size_t capacity = n < 64 ? 64 : n;
-    void *positions, *facts, *moves;
+    void *positions, *facts, *moves, *places;
 
     if (n <= sink->capacity)
         return 0;
@@ -45,7 +45,10 @@ int sink_reserve(struct sink *sink, size_t n, struct error *ret_error)
     moves = realloc(sink->moves, capacity * sizeof *sink->moves);
     if (moves != NULL)
         sink->moves = moves;
-    if (positions == NULL || facts == NULL || moves == NULL)
+    places = realloc(sink->places, capacity * sizeof *sink->places);
+    if (places != NULL)
+        sink->places = places;
+    if (positions == NULL || facts == NULL || moves == NULL || places == NULL)
         return error_set(ret_error, ERROR_BUG, "out of memory for %zu partitions", n);
     sink->capacity = capacity;
     return 0;
@@ -195,18 +198,6 @@ static int start_write(struct sink *sink, struct error *failure)
     return store_start_write(sink->store, &write, failure);
 }
 
-static void mirror(struct sink *sink)
-{
-    for (size_t i = 0; i < sink->progress.n; i++) {
-        const struct partition *item = &sink->progress.items[i];
-        struct partition_offset place = {.topic = item->topic, .partition = item->partition, .offset = item->base,
-                                         .leader_epoch = item->base_leader_epoch};
-
-        if (item->state == PARTITION_RUNNING)
-            sink->consumer.operations->mirror(sink->consumer.self, &place, 1);
-    }
-}
-
 static void committed(struct sink *sink)
 {
     size_t limit = sink->event_limit * 2;
@@ -223,7 +214,6 @@ static void committed(struct sink *sink)
     sink->write_us = sink_now(sink) - sink->written_at_us;
     sink->event_limit = limit < sink->settings.max_batch_events ? limit : sink->settings.max_batch_events;
     sink->probed_at_us = sink_now(sink);
-    mirror(sink);
 }
 
 /* ---- Reading rows that handlers ask for ---- */
@@ -518,6 +508,7 @@ void sink_stop(struct sink *sink, int64_t timeout_us)
 
     sink->is_leaving = true; /* nothing new is started */
     sink->is_released = false;
+    sink_mirror(sink);
     while (sink->operation != SINK_IDLE && sink_now(sink) < deadline_us) {
         if (end_operation(sink, &has_worked, &error) != 0)
             return;
@@ -586,6 +577,7 @@ struct sink *sink_free(struct sink *sink)
     free(sink->positions);
     free(sink->facts);
     free(sink->moves);
+    free(sink->places);
     for (size_t i = 0; i < sink->n_unhandled_types; i++)
         free(sink->unhandled_types[i]);
     free(sink);

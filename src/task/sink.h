@@ -121,8 +121,9 @@ struct sink {
     struct store_position *positions;
     struct partition_facts *facts;
     struct store_move *moves;
+    struct partition_offset *places;
     size_t n_positions;
-    size_t capacity; /* of positions, facts and moves */
+    size_t capacity; /* of positions, facts, moves and places */
 
     /* claiming */
     bool is_claim_due;
@@ -195,7 +196,7 @@ bool sink_is_at_end(const struct sink *sink);
 
 int64_t sink_now(const struct sink *sink);
 void sink_tell(struct sink *sink, enum sink_fact fact, const char *topic, int32_t partition, int64_t offset, const char *text);
-/* Room for n partitions in positions, facts and moves. */
+/* Room for n partitions in positions, facts, moves and places. */
 int sink_reserve(struct sink *sink, size_t n, struct error *ret_error) MUST_CHECK;
 /* Forgets what is not committed: batches, records in hand, cache, expected offsets; partitions are fetched again. */
 int sink_rewind(struct sink *sink, const char *why, struct error *ret_error) MUST_CHECK;
@@ -215,8 +216,11 @@ void sink_drop_records(struct sink *sink);
 int sink_park(struct sink *sink, struct error *ret_error) MUST_CHECK;
 int sink_unpark(struct sink *sink, struct error *ret_error) MUST_CHECK;
 
-/* lag.c: measures the lag, and fetches anew what stands still before its end. TRANSIENT: that did not help, the task must end. */
+/* lag.c: now and then measures the lag, tells Kafka the committed positions, and fetches anew what stands still before its end.
+ * TRANSIENT: that did not help, the task must end. */
 int sink_look(struct sink *sink, struct error *ret_error) MUST_CHECK;
+/* Kafka's lag tools see what is committed. */
+void sink_mirror(struct sink *sink);
 
 /* claim.c */
 int sink_start_claim(struct sink *sink, struct error *ret_error) MUST_CHECK;

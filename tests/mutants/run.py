@@ -28,7 +28,7 @@ MUTANTS = {
         "src/task/sink.c", "int sink_rewind(struct sink *sink, const char *why, struct error *ret_error)\n{\n    forget_batches(sink);",
         "int sink_rewind(struct sink *sink, const char *why, struct error *ret_error)\n{\n    sink_drop_records(sink);"),
     "a rewind does not seek": (
-        "src/task/intake.c", "result = sink->consumer.operations->seek(sink->consumer.self, places, n, ret_error);", "result = 0;"),
+        "src/task/intake.c", "result = sink->consumer.operations->seek(sink->consumer.self, sink->places, n, ret_error);", "result = 0;"),
     "batches dropped without a rewind": (
         "src/task/sink.c", "    sink->must_rewind = true;", "    sink->must_rewind = false;"),
     "the row cache outlives a rewind": (
@@ -43,7 +43,7 @@ MUTANTS = {
     "the database that went back is not followed": (
         "src/task/claim.c", "    partition->base = position->next_offset;\n", ""),
     "a partition that falls silent is left alone": (
-        "src/task/lag.c", "result = nudge(sink, &sink->progress.items[i], ends[i].offset, ret_error);", ";"),
+        "src/task/lag.c", "            return nudge(sink, &sink->progress.items[i], sink->places[i].offset, ret_error);", "            ;"),
     "a partition that stays silent is fetched anew for ever": (
         "src/task/lag.c", "    if (partition->is_nudged)\n", "    if (false)\n"),
     "an end mark moves a partition that is not running": (
