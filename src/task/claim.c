@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FACTS_TIMEOUT_MS = 2000 };
+enum { FACTS_TIMEOUT_MS = 2000, ASK_BASE_US = 100 * 1000, ASK_MAX_US = 5 * 1000 * 1000 };
 
 static int by_name(const void *a, const void *b)
 {
@@ -42,7 +42,7 @@ static int list_positions(struct sink *sink, bool is_waiting, struct error *ret_
     return 0;
 }
 
-/* The store or the broker did not answer: the claim is made again from the start, after a pause. */
+/* The store did not take the claim: again from the start, after a pause. */
 static int claim_later(struct sink *sink, const struct error *failure, struct error *ret_error)
 {
     sink->is_claim_due = true;
@@ -54,9 +54,80 @@ static int claim_later(struct sink *sink, const struct error *failure, struct er
     if (!store_is_connected(sink->store))
         return sink_lose_store(sink, failure, ret_error);
     sink_back_off(sink);
+    sink_tell(sink, SINK_STORE_AWAY, NULL, -1, -1, failure->text);
+    return 0;
+}
+
+/* The broker did not tell its facts: the same, while what has been claimed before goes on. Refusals are taken for lasting ones
+ * only until the first claim: later, they come of brokers that restart or change their minds. */
+static int ask_later(struct sink *sink, const struct error *failure, struct error *ret_error)
+{
+    sink->is_claim_due = true;
+    sink->inserted = INSERT_NOTHING;
+    if (failure->class != ERROR_TRANSIENT && !(failure->class == ERROR_CONFIG && sink->has_claimed)) {
+        *ret_error = *failure;
+        return failure->class;
+    }
+    sink->claim_at_us = sink_now(sink) + backoff_us(sink->claim_attempts++, ASK_BASE_US, ASK_MAX_US, &sink->random_state);
     sink_tell(sink, SINK_BROKER_TROUBLE, NULL, -1, -1, failure->text);
     return 0;
 }
+
+/* ---- Partitions that belong together ---- */
+
+static bool feeds_together(const struct sink *sink)
+{
+    return sink->settings.has_partitioned_table && (sink->settings.n_topics > 1 || sink->settings.topics[0][0] == '^');
+}
+
+/* A topic whose partition of this number is not ours, or NULL. */
+static const char *find_unpaired(struct sink *sink, int32_t partition)
+{
+    for (size_t i = 0; i < sink->settings.n_topics; i++)
+        if (sink->settings.topics[i][0] != '^' && progress_find(&sink->progress, sink->settings.topics[i], partition) == NULL)
+            return sink->settings.topics[i];
+    for (size_t i = 0; i < sink->progress.n; i++)
+        if (progress_find(&sink->progress, sink->progress.items[i].topic, partition) == NULL)
+            return sink->progress.items[i].topic;
+    return NULL;
+}
+
+/*
+ * Rows of a partitioned table belong to a partition number, of whichever topic. While the members of a group differ in their topics
+ * (a rolling change), one number can go to two tasks; each would trust rows that the other changes. The partition waits then: the
+ * next assignment brings its company, or takes it away.
+ */
+static void keep_unpaired_waiting(struct sink *sink)
+{
+    size_t n = 0;
+
+    if (!feeds_together(sink))
+        return;
+    for (size_t i = 0; i < sink->n_positions; i++) {
+        const char *missing = find_unpaired(sink, sink->positions[i].partition);
+
+        if (missing == NULL)
+            sink->positions[n++] = sink->positions[i];
+        else
+            sink_tell(sink, SINK_UNPAIRED, sink->positions[i].topic, sink->positions[i].partition, -1, missing);
+    }
+    sink->n_positions = n;
+}
+
+/* A key goes to the same number in each topic only if they have equally many. */
+static int check_counts(const struct sink *sink, struct error *ret_error)
+{
+    for (size_t i = 1; i < sink->n_positions && feeds_together(sink); i++)
+        if (sink->facts[i].n_partitions != sink->facts[0].n_partitions)
+            return error_set(ret_error, ERROR_CONFIG,
+                             "topics %s (%d partitions) and %s (%d) feed the same partitioned tables: their partition counts must be "
+                             "equal, or the tables shared",
+                             sink->facts[0].topic, (int)sink->facts[0].n_partitions, sink->facts[i].topic,
+                             (int)sink->facts[i].n_partitions);
+    return 0;
+}
+
+/* ---- The claim ---- */
 
 int sink_start_claim(struct sink *sink, struct error *ret_error)
 {
@@ -66,6 +137,7 @@ int sink_start_claim(struct sink *sink, struct error *ret_error)
     if (result != 0)
         return result;
     sink->is_claim_due = false;
+    keep_unpaired_waiting(sink);
     if (sink->n_positions == 0)
         return 0;
     result = store_start_claim(sink->store, sink->positions, sink->n_positions, &failure);
@@ -126,6 +198,15 @@ static int spread_partitions(struct sink *sink, size_t n_topics, size_t *ret_n, 
     return result;
 }
 
+/* A topic that a pattern has brought while others were consumed already: it is new, so that all of it is. */
+static bool is_latecomer(const struct sink *sink, const char *topic)
+{
+    for (size_t i = 0; i < sink->settings.n_topics; i++)
+        if (strcmp(sink->settings.topics[i], topic) == 0)
+            return false;
+    return sink->has_claimed;
+}
+
 static int first_offset(struct sink *sink, const struct partition_facts *facts, int64_t *ret_offset, struct error *failure)
 {
     switch (sink->settings.start) {
@@ -133,7 +214,7 @@ static int first_offset(struct sink *sink, const struct partition_facts *facts, 
         *ret_offset = facts->low;
         return 0;
     case SINK_START_LATEST:
-        *ret_offset = facts->high;
+        *ret_offset = is_latecomer(sink, facts->topic) ? facts->low : facts->high;
         return 0;
     case SINK_START_TIME:
         break;
@@ -158,11 +239,12 @@ static int insert_positions(struct sink *sink, size_t n, bool is_first, const ch
         memcpy(starts[i].topic_id, facts->topic_id, sizeof starts[i].topic_id);
         if (is_first)
             result = first_offset(sink, facts, &starts[i].next_offset, &failure);
-        if (facts->partition == 0 && is_first)
-            sink_tell(sink, SINK_TOPIC_STARTED, facts->topic, -1, -1, NULL);
     }
-    if (result == 0)
-        result = store_start_insert(sink->store, starts, n, is_first, &failure);
+    if (result != 0) {
+        free(starts);
+        return ask_later(sink, &failure, ret_error);
+    }
+    result = store_start_insert(sink->store, starts, n, is_first, &failure);
     free(starts);
     if (result != 0)
         return claim_later(sink, &failure, ret_error);
@@ -184,14 +266,22 @@ static int insert_topics(struct sink *sink, struct error *ret_error)
     n = list_topics(sink);
     result = ask_broker(sink, n, &cluster_id, &failure);
     if (result != 0)
-        return claim_later(sink, &failure, ret_error);
+        return ask_later(sink, &failure, ret_error);
     result = spread_partitions(sink, n, &n, ret_error);
     if (result != 0)
         return result;
     result = ask_broker(sink, n, &cluster_id, &failure);
     if (result != 0)
-        return claim_later(sink, &failure, ret_error);
+        return ask_later(sink, &failure, ret_error);
     return insert_positions(sink, n, true, cluster_id, ret_error);
+}
+
+void sink_end_insert(struct sink *sink)
+{
+    sink->is_claim_due = true;
+    for (size_t i = 0; i < sink->n_positions && sink->inserted == INSERT_TOPICS; i++)
+        if (sink->positions[i].is_missing && (i == 0 || strcmp(sink->positions[i].topic, sink->positions[i - 1].topic) != 0))
+            sink_tell(sink, SINK_TOPIC_STARTED, sink->positions[i].topic, -1, -1, NULL);
 }
 
 /* Positions of a topic exist, these partitions have none: the topic has grown. */
@@ -218,7 +308,7 @@ static int insert_partitions(struct sink *sink, struct error *ret_error)
         return error_set(ret_error, ERROR_BUG, "positions that were inserted are not there");
     sink->inserted = INSERT_PARTITIONS;
     result = ask_broker(sink, n, &cluster_id, &failure);
-    return result != 0 ? claim_later(sink, &failure, ret_error) : insert_positions(sink, n, false, cluster_id, ret_error);
+    return result != 0 ? ask_later(sink, &failure, ret_error) : insert_positions(sink, n, false, cluster_id, ret_error);
 }
 
 /* ---- The end of a claim ---- */
@@ -296,14 +386,18 @@ int sink_end_claim(struct sink *sink, struct error *ret_error)
         sink->facts[i] = (struct partition_facts){.topic = sink->positions[i].topic, .partition = sink->positions[i].partition};
     result = ask_broker(sink, sink->n_positions, &cluster_id, &failure);
     if (result != 0)
-        return claim_later(sink, &failure, ret_error);
+        return ask_later(sink, &failure, ret_error);
+    result = check_counts(sink, ret_error);
+    if (result != 0)
+        return result;
     for (size_t i = 0; i < sink->n_positions; i++) {
         struct partition *item = progress_find(&sink->progress, sink->positions[i].topic, sink->positions[i].partition);
 
         if (item != NULL && item->state == PARTITION_WAITING)
             judge(sink, item, &sink->positions[i], &sink->facts[i], cluster_id);
     }
-    sink->attempts = 0;
+    sink->attempts = sink->claim_attempts = 0;
+    sink->has_claimed = true;
     sink->inserted = INSERT_NOTHING;
     sink->probed_at_us = sink_now(sink);
     return start_claimed(sink, ret_error);
@@ -320,7 +414,6 @@ int sink_start_resolve(struct sink *sink, struct error *ret_error)
         return result;
     if (sink->n_positions == 0) {
         sink->phase = SINK_READY;
-        sink->attempts = 0;
         return sink->must_rewind ? sink_rewind(sink, "no partition is claimed", ret_error) : 0;
     }
     result = store_start_resolve(sink->store, sink->positions, sink->n_positions, &failure);
@@ -374,7 +467,8 @@ int sink_end_resolve(struct sink *sink, struct error *ret_error)
     struct partition *partition;
 
     sink->phase = SINK_READY;
-    sink->attempts = 0;
+    if (!sink->must_rewind) /* a mere probe; after a failure, a commit counts */
+        sink->attempts = 0;
     sink->probed_at_us = sink_now(sink);
     for (size_t i = 0; i < sink->n_positions; i++)
         if (judge_resolved(sink, &sink->positions[i], &partition) == RESOLVE_FENCED)

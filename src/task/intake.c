@@ -14,6 +14,7 @@
 
 enum {
     PARK_AFTER_US = 2 * 1000 * 1000,
+    UNPARK_AGAIN_US = 200 * 1000,
     LOAD_ROUNDS_MAX = 64, /* one event that asks for rows again and again */
     SHOWN_KEY_MAX = 120,
 };
@@ -42,31 +43,53 @@ static int list_running(struct sink *sink, size_t *ret_n, struct error *ret_erro
     return result;
 }
 
+/* The client recovers from what it calls transient by itself; a person reads of it. */
+static int pass_trouble(struct sink *sink, int result, const struct error *failure, struct error *ret_error)
+{
+    if (result == 0)
+        return 0;
+    if (result == ERROR_TRANSIENT || (result == ERROR_CONFIG && sink->has_claimed)) {
+        sink_tell(sink, SINK_BROKER_TROUBLE, NULL, -1, -1, failure->text);
+        return 0;
+    }
+    *ret_error = *failure;
+    return result;
+}
+
 int sink_park(struct sink *sink, struct error *ret_error)
 {
+    struct error failure = {0};
     size_t n;
     int result = list_running(sink, &n, ret_error);
 
     if (result == 0 && n > 0)
-        result = sink->consumer.operations->pause(sink->consumer.self, sink->places, n, ret_error);
+        result = pass_trouble(sink, sink->consumer.operations->pause(sink->consumer.self, sink->places, n, &failure), &failure,
+                              ret_error);
     sink->is_parked = true;
     sink_drop_records(sink);
     return result;
 }
 
-/* Goes on at the expected offsets, whether it was parked or not: a rewind has moved them. */
+/*
+ * Goes on at the expected offsets, whether it was parked or not: a rewind has moved them. When the client cannot now (a start that
+ * it has not served yet, a leader on the move), what comes is dropped until it can.
+ */
 int sink_unpark(struct sink *sink, struct error *ret_error)
 {
+    struct error failure = {0};
     size_t n;
     int result = list_running(sink, &n, ret_error);
 
-    if (result == 0 && n > 0)
-        result = sink->consumer.operations->seek(sink->consumer.self, sink->places, n, ret_error);
-    if (result == 0 && n > 0)
-        result = sink->consumer.operations->resume(sink->consumer.self, sink->places, n, ret_error);
-    sink->is_parked = false;
+    if (result != 0)
+        return result;
+    if (n > 0)
+        result = sink->consumer.operations->seek(sink->consumer.self, sink->places, n, &failure);
+    if (n > 0 && result == 0)
+        result = sink->consumer.operations->resume(sink->consumer.self, sink->places, n, &failure);
+    sink->is_parked = result != 0;
+    sink->unpark_at_us = sink_now(sink) + UNPARK_AGAIN_US;
     sink_drop_records(sink);
-    return result;
+    return pass_trouble(sink, result, &failure, ret_error);
 }
 
 static void block(struct sink *sink, enum sink_block why)
@@ -99,31 +122,34 @@ static void note_unhandled(struct sink *sink, const struct record *record, struc
     sink_tell(sink, SINK_UNHANDLED, record->topic, record->partition, record->offset, copy);
 }
 
-/* "offset 7, key acc-1: ...": what a person needs beside topic and partition. Bytes that are not plain text show as '?'. */
-static void halt_at(struct sink *sink, struct partition *partition, const struct record *record, const char *kind,
-                    const char *text)
+/* "key acc-1", or "no key". Bytes that are not plain text show as '?'. */
+static void print_key(const struct record *record, char ret_key[SINK_KEY_SIZE])
 {
-    char reason[HALT_REASON_SIZE];
-    char key[SHOWN_KEY_MAX + 1];
     size_t size = record->key_size < SHOWN_KEY_MAX ? record->key_size : SHOWN_KEY_MAX;
+    int at = snprintf(ret_key, SINK_KEY_SIZE, record->key != NULL ? "key " : "no key");
 
     for (size_t i = 0; record->key != NULL && i < size; i++) {
         char c = ((const char *)record->key)[i];
 
-        key[i] = c >= ' ' && c < 127 ? c : '?';
+        ret_key[at++] = c >= ' ' && c < 127 ? c : '?';
     }
-    key[record->key != NULL ? size : 0] = '\0';
-    snprintf(reason, sizeof reason, "offset %" PRId64 ", %s%s: %s", record->offset, record->key != NULL ? "key " : "no key", key,
-             text);
-    if (partition->next < record->offset && record->kind == RECORD_DATA)
-        partition->next = record->offset;
-    sink_halt(sink, partition, kind, true, reason);
+    ret_key[at] = '\0';
+}
+
+static void halt_at(struct sink *sink, struct partition *partition, const struct record *record, const char *kind,
+                    const char *text)
+{
+    char key[SINK_KEY_SIZE];
+
+    print_key(record, key);
+    sink_halt_event(sink, partition, record->offset, key, kind, text);
 }
 
 static void advance(struct sink *sink, struct partition *partition, const struct record *record)
 {
     if (sink->fold_events == 0) {
-        sink->first = (struct partition_offset){.topic = record->topic, .partition = record->partition, .offset = record->offset};
+        sink->first = (struct first_event){.topic = record->topic, .partition = record->partition, .offset = record->offset};
+        print_key(record, sink->first.key);
         sink->fold_since_us = sink_now(sink);
     }
     partition_advance(partition, record);
@@ -256,7 +282,6 @@ static int fold_records(struct sink *sink, struct error *ret_error)
     return result;
 }
 
-/* The client recovers from what it calls transient by itself; a person reads of it. */
 static int poll_consumer(struct sink *sink, struct error *ret_error)
 {
     struct error failure = {0};
@@ -264,15 +289,9 @@ static int poll_consumer(struct sink *sink, struct error *ret_error)
 
     sink_drop_records(sink);
     result = sink->consumer.operations->take(sink->consumer.self, 0, sink->records, SINK_TAKE_MAX, &sink->n_records, &failure);
-    if (result == 0)
-        return 0;
-    sink->n_records = 0;
-    if (result == ERROR_TRANSIENT) {
-        sink_tell(sink, SINK_BROKER_TROUBLE, NULL, -1, -1, failure.text);
-        return 0;
-    }
-    *ret_error = failure;
-    return result;
+    if (result != 0)
+        sink->n_records = 0;
+    return pass_trouble(sink, result, &failure, ret_error);
 }
 
 int sink_take(struct sink *sink, bool *ret_has_worked, struct error *ret_error)
@@ -281,7 +300,7 @@ int sink_take(struct sink *sink, bool *ret_has_worked, struct error *ret_error)
 
     if (sink->is_leaving)
         return 0;
-    if (sink->is_parked && sink->phase == SINK_READY && sink->block == BLOCK_NONE)
+    if (sink->is_parked && sink->phase == SINK_READY && sink->block == BLOCK_NONE && sink_now(sink) >= sink->unpark_at_us)
         result = sink_unpark(sink, ret_error);
     else if (!sink->is_parked && sink->block != BLOCK_NONE && sink_now(sink) - sink->blocked_at_us > PARK_AFTER_US)
         result = sink_park(sink, ret_error);

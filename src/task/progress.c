@@ -7,10 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void free_texts(struct partition *partition)
+{
+    free(partition->topic);
+    free(partition->halt_reason);
+}
+
 void progress_free(struct progress *progress)
 {
     for (size_t i = 0; i < progress->n; i++)
-        free(progress->items[i].topic);
+        free_texts(&progress->items[i]);
     free(progress->items);
     *progress = (struct progress){0};
 }
@@ -71,7 +77,7 @@ void progress_remove(struct progress *progress, const char *topic, int32_t parti
 
     if (item == NULL)
         return;
-    free(item->topic);
+    free_texts(item);
     at = (size_t)(item - progress->items);
     memmove(item, item + 1, (progress->n - at - 1) * sizeof *item);
     progress->n--;
@@ -157,7 +163,10 @@ void partition_halt(struct partition *partition, const char *kind, bool is_of_ev
     partition->halt = HALT_PENDING;
     partition->halt_is_of_event = is_of_event;
     partition->halt_kind = kind;
-    snprintf(partition->halt_reason, sizeof partition->halt_reason, "%s", reason);
+    if (partition->halt_reason == NULL)
+        partition->halt_reason = malloc(HALT_REASON_SIZE);
+    if (partition->halt_reason != NULL)
+        snprintf(partition->halt_reason, HALT_REASON_SIZE, "%s", reason);
 }
 
 static bool has_moved(const struct partition *partition)
@@ -200,7 +209,9 @@ size_t progress_send(struct progress *progress, struct store_move *moves)
                                          .events = item->events,
                                          .leader_epoch = item->leader_epoch,
                                          .halt_kind = item->halt == HALT_PENDING ? item->halt_kind : NULL,
-                                         .halt_reason = item->halt == HALT_PENDING ? item->halt_reason : NULL};
+                                         .halt_reason = item->halt != HALT_PENDING       ? NULL
+                                                        : item->halt_reason == NULL ? "out of memory for the reason"
+                                                                                    : item->halt_reason};
         item->sent = item->next;
         item->sent_events = item->events;
         item->sent_leader_epoch = item->leader_epoch;

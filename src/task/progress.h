@@ -57,7 +57,7 @@ struct partition {
     enum halt_stage halt;
     bool halt_is_of_event;    /* the event would halt it again after a rewind; otherwise the halt stays pending */
     const char *halt_kind;
-    char halt_reason[HALT_REASON_SIZE];
+    char *halt_reason;        /* stays where it is while a write with it is in flight; NULL: never halted */
 };
 
 struct progress {

@@ -113,14 +113,25 @@ void sink_halt(struct sink *sink, struct partition *partition, const char *kind,
         sink_tell(sink, SINK_BROKER_TROUBLE, partition->topic, partition->partition, -1, error.text);
 }
 
+void sink_halt_event(struct sink *sink, struct partition *partition, int64_t offset, const char *key, const char *kind,
+                     const char *text)
+{
+    char reason[HALT_REASON_SIZE];
+
+    snprintf(reason, sizeof reason, "offset %" PRId64 ", %s: %.600s", offset, key, text);
+    if (partition->next < offset)
+        partition->next = offset;
+    sink_halt(sink, partition, kind, true, reason);
+}
+
 /*
  * The store refuses the batch for good. Halving the batch and committing what goes through leads to the event in as many steps as
  * the batch has binary digits, over the same write path as always; where no event fails alone, everything commits.
  */
-int sink_blame(struct sink *sink, size_t n_events, const struct partition_offset *first, const struct error *why,
+int sink_blame(struct sink *sink, size_t n_events, const struct first_event *first, const struct error *why,
                struct error *ret_error)
 {
-    struct partition_offset culprit = *first;
+    struct first_event culprit = *first;
     struct partition *partition;
     int result;
 
@@ -135,11 +146,8 @@ int sink_blame(struct sink *sink, size_t n_events, const struct partition_offset
     }
     sink->event_limit = sink->settings.max_batch_events;
     partition = progress_find(&sink->progress, culprit.topic, culprit.partition);
-    if (partition == NULL)
-        return 0;
-    if (partition->next < culprit.offset)
-        partition->next = culprit.offset;
-    sink_halt(sink, partition, why->class == ERROR_HALT ? "partition" : "poison", true, why->text);
+    if (partition != NULL)
+        sink_halt_event(sink, partition, culprit.offset, culprit.key, why->class == ERROR_HALT ? "partition" : "poison", why->text);
     return 0;
 }
 
@@ -213,7 +221,6 @@ static void committed(struct sink *sink)
     sink->attempts = 0;
     sink->write_us = sink_now(sink) - sink->written_at_us;
     sink->event_limit = limit < sink->settings.max_batch_events ? limit : sink->settings.max_batch_events;
-    sink->probed_at_us = sink_now(sink);
 }
 
 /* ---- Reading rows that handlers ask for ---- */
@@ -248,7 +255,7 @@ static int end_well(struct sink *sink, enum sink_operation operation, struct err
     case SINK_CLAIM:
         return sink_end_claim(sink, ret_error);
     case SINK_INSERT:
-        sink->is_claim_due = true;
+        sink_end_insert(sink);
         return 0;
     case SINK_READ:
         batch_clear_wanted(sink->fold);
@@ -271,7 +278,8 @@ static int try_again(struct sink *sink, enum sink_operation operation, const str
 {
     sink_back_off(sink);
     switch (operation) {
-    case SINK_WRITE:
+    case SINK_WRITE: /* perhaps it was too much for the time that the store gives */
+        sink->event_limit = sink->sent_events > 1 ? sink->sent_events / 2 : 1;
         return sink_rewind(sink, failure->text, ret_error);
     case SINK_RELEASE:
         sink->is_released = true; /* a courtesy; the next owner claims all the same */
@@ -417,13 +425,18 @@ static int start_ready(struct sink *sink, bool *has_worked, struct error *ret_er
     struct error failure = {0};
     int result;
 
-    if (sink->is_claim_due) {
+    if (sink->is_claim_due && sink_now(sink) >= sink->claim_at_us) {
         *has_worked = true;
         return sink_start_claim(sink, ret_error);
     }
     if (sink->block == BLOCK_ROWS) {
         *has_worked = true;
         return begin(sink, SINK_READ, start_read(sink, &failure), &failure, ret_error);
+    }
+    if (is_probe_due(sink)) { /* before any write, which may always be due */
+        *has_worked = true;
+        sink->phase = SINK_RESOLVING;
+        return 0;
     }
     if (is_write_due(sink)) {
         *has_worked = true;
@@ -436,8 +449,6 @@ static int start_ready(struct sink *sink, bool *has_worked, struct error *ret_er
                                                  : end_badly(sink, SINK_WRITE, &failure, ret_error);
         return begin(sink, SINK_WRITE, result, &failure, ret_error);
     }
-    if (is_probe_due(sink))
-        sink->phase = SINK_RESOLVING;
     return 0;
 }
 
@@ -467,7 +478,8 @@ static int start_operation(struct sink *sink, bool *has_worked, struct error *re
 static void wait_for_something(struct sink *sink)
 {
     bool is_busy = sink->operation != SINK_IDLE;
-    bool wants_records = !sink->is_leaving && sink->block == BLOCK_NONE;
+    bool takes = sink->is_parked || (sink->phase == SINK_READY && sink->block == BLOCK_NONE);
+    bool wants_records = takes && !sink->is_leaving;
     int64_t now = sink_now(sink);
     int64_t timeout_us = IDLE_WAIT_US;
 
@@ -553,6 +565,8 @@ int sink_new(const struct sink_settings *settings, const struct sink_parts *part
     sink->event_limit = settings->max_batch_events;
     sink->is_cache_used = plugin_host_reads(parts->host);
     sink->lag = sink->lag_ms = -1;
+    sink->has_connected = store_is_connected(parts->store);
+    sink->phase = sink->has_connected ? SINK_RESOLVING : SINK_AWAY;
     sink->fold = batch_new(projection->tables, projection->n_tables, &settings->limits, random_next(&sink->random_state));
     sink->other = batch_new(projection->tables, projection->n_tables, &settings->limits, random_next(&sink->random_state));
     sink->cache = row_cache_new(projection->tables, projection->n_tables, parts->cache_bytes, random_next(&sink->random_state));

@@ -57,6 +57,7 @@ enum sink_fact {
     SINK_BROKER_TROUBLE,
     SINK_STALLED,       /* the client keeps records back: fetched anew. text: how it shows */
     SINK_TOPIC_STARTED, /* first positions of a topic were made */
+    SINK_UNPAIRED,      /* a partition waits: the one of that number in another topic (text) is not ours */
 };
 
 struct sink_report {
@@ -95,7 +96,15 @@ enum sink_block {
     BLOCK_FULL, /* the batch is full and waits to be written */
 };
 
-enum { SINK_TAKE_MAX = 1024, SINK_TYPES_MAX = 64 };
+enum { SINK_TAKE_MAX = 1024, SINK_TYPES_MAX = 64, SINK_KEY_SIZE = 128 };
+
+/* The event that a batch began with: the one to blame when it is the only one. */
+struct first_event {
+    const char *topic;
+    int32_t partition;
+    int64_t offset;
+    char key[SINK_KEY_SIZE]; /* "key acc-1", for people */
+};
 
 struct sink {
     struct sink_settings settings;
@@ -127,6 +136,9 @@ struct sink {
 
     /* claiming */
     bool is_claim_due;
+    int64_t claim_at_us;     /* not before that */
+    unsigned claim_attempts; /* failures of the broker in a row */
+    bool has_claimed;        /* once: from then on a broker that refuses is away, not misconfigured */
     enum { INSERT_NOTHING, INSERT_TOPICS, INSERT_PARTITIONS } inserted; /* for the missing positions of this claim */
 
     /* rebalance */
@@ -147,8 +159,8 @@ struct sink {
     int64_t write_us;            /* how long it took */
     bool is_flooded;             /* the last take brought as many records as it could */
     int64_t moved_at_us;         /* when a position first moved without events; 0: none has */
-    struct partition_offset first;      /* first event of the growing batch */
-    struct partition_offset sent_first; /* of the batch being written: the culprit when it is the only one */
+    struct first_event first;      /* of the growing batch */
+    struct first_event sent_first; /* of the batch being written: the culprit when it is the only one */
 
     /* how far behind; -1: not known */
     int64_t lag;    /* records not committed, over all partitions */
@@ -163,6 +175,7 @@ struct sink {
     unsigned load_rounds; /* for the event at the cursor */
     int64_t blocked_at_us;
     bool is_parked;       /* partitions are paused; records that still come are dropped */
+    int64_t unpark_at_us; /* not before that */
     char *unhandled_types[SINK_TYPES_MAX];
     size_t n_unhandled_types;
 };
@@ -203,11 +216,14 @@ int sink_rewind(struct sink *sink, const char *why, struct error *ret_error) MUS
 /* The connection is of no more use, or its state unknown: connect and resolve after a pause. */
 int sink_lose_store(struct sink *sink, const struct error *why, struct error *ret_error) MUST_CHECK;
 /* An event that the store refuses, alone or somewhere in a batch: finds it by halving, then stops its partition. */
-int sink_blame(struct sink *sink, size_t n_events, const struct partition_offset *first, const struct error *why,
+int sink_blame(struct sink *sink, size_t n_events, const struct first_event *first, const struct error *why,
                struct error *ret_error) MUST_CHECK;
 /* Waits longer from failure to failure. */
 void sink_back_off(struct sink *sink);
 void sink_halt(struct sink *sink, struct partition *partition, const char *kind, bool is_of_event, const char *reason);
+/* Halts before the event; the reason is "offset 7, key acc-1: text", what a person needs beside topic and partition. */
+void sink_halt_event(struct sink *sink, struct partition *partition, int64_t offset, const char *key, const char *kind,
+                     const char *text);
 
 /* intake.c: takes records and folds them, until there are none, the batch is full or rows must be loaded. */
 int sink_take(struct sink *sink, bool *ret_has_worked, struct error *ret_error) MUST_CHECK;
@@ -225,6 +241,7 @@ void sink_mirror(struct sink *sink);
 /* claim.c */
 int sink_start_claim(struct sink *sink, struct error *ret_error) MUST_CHECK;
 int sink_end_claim(struct sink *sink, struct error *ret_error) MUST_CHECK;
+void sink_end_insert(struct sink *sink);
 int sink_start_resolve(struct sink *sink, struct error *ret_error) MUST_CHECK;
 int sink_end_resolve(struct sink *sink, struct error *ret_error) MUST_CHECK;
 /* Gives up the partitions that the group takes back; rebalance NULL: all of them. */

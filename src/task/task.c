@@ -83,6 +83,11 @@ static void log_fact(enum sink_fact fact, const char *topic, const char *partiti
     case SINK_BROKER_TROUBLE:
         log_warn("the broker does not answer as it should; trying again", "reason", text, NULL);
         break;
+    case SINK_UNPAIRED:
+        log_warn("a partition waits: the one of the same number in another topic is another task's. Do all workers of the group have the "
+                 "same `topics' and assignor = \"range\"?",
+                 "topic", topic, "partition", partition, "other_topic", text, NULL);
+        break;
     case SINK_STALLED:
         log_warn("a partition stands still; fetching it anew", "topic", topic, "partition", partition, "offset", offset, "reason", text,
                  NULL);

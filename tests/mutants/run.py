@@ -28,7 +28,7 @@ MUTANTS = {
         "src/task/sink.c", "int sink_rewind(struct sink *sink, const char *why, struct error *ret_error)\n{\n    forget_batches(sink);",
         "int sink_rewind(struct sink *sink, const char *why, struct error *ret_error)\n{\n    sink_drop_records(sink);"),
     "a rewind does not seek": (
-        "src/task/intake.c", "result = sink->consumer.operations->seek(sink->consumer.self, sink->places, n, ret_error);", "result = 0;"),
+        "src/task/intake.c", "result = sink->consumer.operations->seek(sink->consumer.self, sink->places, n, &failure);", "result = 0;"),
     "batches dropped without a rewind": (
         "src/task/sink.c", "    sink->must_rewind = true;", "    sink->must_rewind = false;"),
     "the row cache outlives a rewind": (
@@ -46,6 +46,8 @@ MUTANTS = {
         "src/task/lag.c", "            return nudge(sink, &sink->progress.items[i], sink->places[i].offset, ret_error);", "            ;"),
     "a partition that stays silent is fetched anew for ever": (
         "src/task/lag.c", "    if (partition->is_nudged)\n", "    if (false)\n"),
+    "what comes after a failed seek counts": (
+        "src/task/intake.c", "    sink->is_parked = result != 0;\n", "    sink->is_parked = false;\n"),
     "an end mark moves a partition that is not running": (
         "src/task/progress.c", "    if (partition == NULL || partition->state != PARTITION_RUNNING)\n        return TAKE_DROP;",
         "    if (partition == NULL)\n        return TAKE_DROP;"),

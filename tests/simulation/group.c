@@ -255,10 +255,19 @@ static int start(void *self, const struct partition_offset *places, size_t n, st
     return move(worker, places, n, "start");
 }
 
+/* What a client that is between two leaders, or has not served a start yet, says. */
+static int fail_now_and_then(const struct worker *worker, const char *what, struct error *ret_error)
+{
+    if (!worker->world->is_calm && world_chance(worker->world, 3))
+        return error_set(ret_error, ERROR_TRANSIENT, "the simulated client cannot %s now", what);
+    return 0;
+}
+
 static int seek(void *self, const struct partition_offset *places, size_t n, struct error *ret_error)
 {
-    (void)ret_error;
-    return move(self, places, n, "seek");
+    int result = fail_now_and_then(self, "seek", ret_error);
+
+    return result != 0 ? result : move(self, places, n, "seek");
 }
 
 static int set_paused(struct worker *worker, const struct partition_offset *places, size_t n, bool is_paused)
@@ -270,8 +279,9 @@ static int set_paused(struct worker *worker, const struct partition_offset *plac
 
 static int pause_some(void *self, const struct partition_offset *places, size_t n, struct error *ret_error)
 {
-    (void)ret_error;
-    return set_paused(self, places, n, true);
+    int result = fail_now_and_then(self, "pause", ret_error);
+
+    return result != 0 ? result : set_paused(self, places, n, true);
 }
 
 static int resume_some(void *self, const struct partition_offset *places, size_t n, struct error *ret_error)

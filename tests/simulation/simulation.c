@@ -224,7 +224,7 @@ static void wait_a_little(void *self, int fd, short events, bool wants_records, 
 static void on_fact(void *context, enum sink_fact fact, const char *topic, int32_t partition, int64_t offset, const char *text)
 {
     static const char *const names[] = {"connected", "store away", "claimed", "released", "halted", "rewound", "fenced",
-                                        "went back", "unhandled", "broker trouble", "stalled", "topic started"};
+                                        "went back", "unhandled", "broker trouble", "stalled", "topic started", "unpaired"};
     struct worker *worker = context;
 
     if (fact == SINK_STALLED && worker->member.silence[partition] == SILENCE_NONE)

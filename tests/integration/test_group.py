@@ -1,0 +1,90 @@
+"""What a task may touch when topics, workers and operators change around it."""
+import decimal
+
+import oracle
+from servers import eventually
+from worker import readside
+
+
+def running(worker, topic, partition):
+    return worker.lines(f"partition claimed.*topic={topic} partition={partition} ")
+
+
+def test_a_topic_that_a_pattern_finds_later_is_read_from_its_beginning(scene, pg_store, kafka, name):
+    made = scene(pg_store, start="latest", assignor="range", partitions=2, topics=[f"^{name}_.*"])
+    made.produce(list(oracle.random_events(100, 20)))
+    worker = made.worker()
+    eventually(lambda: running(worker, made.topic, 0) and running(worker, made.topic, 1))
+    later = kafka.create_topic(f"{name}_later", 2)
+    records = list(oracle.random_events(200, 20, seed=2))
+    kafka.produce(later, records)
+    bank = oracle.Bank(records)
+    eventually(lambda: bank.difference(made.accounts()) == "", 60)
+
+
+def test_equal_numbers_of_two_topics_run_together_or_not_at_all(scene, pg_store, kafka, name):
+    """One worker knows one of two topics that feed the same table, the other knows both: a rolling change."""
+    made = scene(pg_store, assignor="range", partitions=2, group_id=name)
+    other = kafka.create_topic(f"{name}_other", 2)
+    old = made.worker("old")
+    eventually(lambda: running(old, made.topic, 1))
+    new = made.worker("new", topics=[made.topic, other])
+    eventually(lambda: new.lines(f"a partition waits.*topic={other}.*other_topic={made.topic}"), 60)
+    records = list(oracle.random_events(300, 20))
+    made.produce(records)
+    kafka.produce(other, records)
+    bank = oracle.Bank(records).feed(records)
+    assert old.stop() == 0
+    eventually(lambda: bank.difference(made.accounts()) == "", 60)
+
+
+def test_topics_of_a_pattern_must_have_equally_many_partitions(scene, pg_store, kafka, name):
+    made = scene(pg_store, assignor="range", partitions=2, topics=[f"^{name}_.*"])
+    kafka.create_topic(f"{name}_more", 3)
+    worker = made.worker()
+    eventually(lambda: worker.lines("partition counts must be equal"), 30)
+    assert made.accounts() == []
+
+
+def test_resume_is_noticed_while_other_partitions_are_busy(scene, pg_store):
+    made = scene(pg_store, partitions=2)
+    made.produce([("a", "junk", 0), ("b", oracle.deposited("b", "1.00")[1], 1)])
+    worker = made.worker()
+    eventually(lambda: made.positions().get(0, (0, ""))[1] == "halted")
+    first = len(worker.lines("partition halted"))
+    assert readside("resume", worker.config, "bank", made.topic, "0").returncode == 0
+
+    def noticed():
+        made.produce([("b", oracle.deposited("b", "1.00")[1], 1) for _ in range(20)])
+        return len(worker.lines("partition halted")) > first  # it has tried the event again
+    eventually(noticed, 40)
+
+
+def test_a_batch_that_takes_too_long_becomes_smaller(scene, pg_store):
+    made = scene(pg_store, partitions=1)
+    made.produce([oracle.deposited("first", "1.00")])
+    worker = made.worker()
+    made.reaches_end()
+    worker.stop()
+    pg_store.query("CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.004); RETURN NEW; END $$")
+    pg_store.query("CREATE TRIGGER dawdle BEFORE INSERT ON accounts__v1 FOR EACH ROW EXECUTE FUNCTION dawdle()")
+    made.produce([oracle.deposited(f"a{i}", "1.00") for i in range(1000)])
+    worker = made.worker("slow", store={"statement_timeout": "1s", "allow_constraints": True})
+    made.reaches_end()
+    assert len(made.accounts()) == 1001
+    assert worker.lines("statement timeout")
+
+
+def test_an_event_that_the_store_refuses_is_named_with_its_key(scene, pg_store):
+    made = scene(pg_store, partitions=1)
+    made.produce([oracle.deposited("a", "1.00")])
+    worker = made.worker()
+    made.reaches_end()
+    worker.stop()
+    pg_store.query("ALTER TABLE accounts__v1 ADD CONSTRAINT positive CHECK (balance >= 0)")
+    made.produce([oracle.deposited("b", "1.00"), oracle.withdrawn("poor", "1.00"), oracle.deposited("b", "1.00")])
+    made.worker("w2", store={"allow_constraints": True})
+    eventually(lambda: made.positions()[0][1] == "halted", 60)
+    offset, _, reason = made.positions()[0]
+    assert offset == 2 and "offset 2, key poor:" in reason and "positive" in reason
+    assert dict((row[0], row[2]) for row in made.accounts()) == {"a": decimal.Decimal("1.00"), "b": decimal.Decimal("1.00")}
