@@ -329,7 +329,7 @@ static void judge(struct sink *sink, struct partition *partition, const struct s
     case CLAIM_STAYS_HALTED:
         partition_halt(partition, "", false, position->halt_reason);
         partition->halt = HALT_WRITTEN;
-        sink_tell(sink, SINK_HALTED, partition->topic, partition->partition, partition->next, position->halt_reason);
+        sink_tell(sink, SINK_HALTED, partition->topic, partition->partition, partition->next.offset, position->halt_reason);
         return;
     }
 }
@@ -347,10 +347,10 @@ static int start_claimed(struct sink *sink, struct error *ret_error)
 
         if (item->state != PARTITION_CLAIMED)
             continue;
-        places[n++] = (struct partition_offset){.topic = item->topic, .partition = item->partition, .offset = item->next,
-                                                .leader_epoch = item->leader_epoch};
+        places[n++] = (struct partition_offset){.topic = item->topic, .partition = item->partition, .offset = item->next.offset,
+                                                .leader_epoch = item->next.leader_epoch};
         item->state = PARTITION_RUNNING;
-        sink_tell(sink, SINK_CLAIMED, item->topic, item->partition, item->next, NULL);
+        sink_tell(sink, SINK_CLAIMED, item->topic, item->partition, item->next.offset, NULL);
     }
     if (n > 0)
         result = sink->consumer.operations->start(sink->consumer.self, places, n, ret_error);
@@ -438,27 +438,24 @@ static int fenced(struct sink *sink, const struct store_position *position, stru
 static void settle_partition(struct sink *sink, struct partition *partition, const struct store_position *position,
                              enum resolve_verdict verdict)
 {
-    if (verdict == RESOLVE_WENT_BACK)
+    if (verdict == RESOLVE_WENT_BACK) {
         sink_tell(sink, SINK_WENT_BACK, partition->topic, partition->partition, position->next_offset, NULL);
+        partition->base = (struct mark){.offset = position->next_offset, .leader_epoch = position->leader_epoch};
+    }
     if (verdict == RESOLVE_DONE) {
-        partition->base_leader_epoch = partition->sent_leader_epoch;
-        partition->base_timestamp_ms = partition->sent_timestamp_ms;
+        partition->base = partition->sent;
         if (partition->halt == HALT_SENT)
             partition->halt = HALT_WRITTEN;
-    } else if (verdict == RESOLVE_WENT_BACK) {
-        partition->base_leader_epoch = position->leader_epoch;
-        partition->base_timestamp_ms = 0;
     }
     if (partition->halt == HALT_WRITTEN && !position->is_halted)
         partition->halt = HALT_SENT; /* the store has forgotten it: a rewind decides whether it comes again */
     partition->epoch = position->epoch;
-    partition->base = position->next_offset;
 }
 
 static enum resolve_verdict judge_resolved(struct sink *sink, const struct store_position *position, struct partition **ret_partition)
 {
     *ret_partition = progress_find(&sink->progress, position->topic, position->partition);
-    return recovery_judge_resolved(position, (*ret_partition)->base, (*ret_partition)->sent);
+    return recovery_judge_resolved(position, (*ret_partition)->base.offset, (*ret_partition)->sent.offset);
 }
 
 int sink_end_resolve(struct sink *sink, struct error *ret_error)

@@ -38,7 +38,7 @@ static int list_running(struct sink *sink, size_t *ret_n, struct error *ret_erro
 
         if (item->state == PARTITION_RUNNING)
             sink->places[(*ret_n)++] = (struct partition_offset){.topic = item->topic, .partition = item->partition,
-                                                                 .offset = item->next, .leader_epoch = item->leader_epoch};
+                                                                 .offset = item->next.offset, .leader_epoch = item->next.leader_epoch};
     }
     return result;
 }
@@ -242,7 +242,7 @@ static void halt_at_gap(struct sink *sink, struct partition *partition, const st
 {
     char text[160];
 
-    snprintf(text, sizeof text, "offset %" PRId64 " was expected, %" PRId64 " came, and gaps = \"forbid\"", partition->next,
+    snprintf(text, sizeof text, "offset %" PRId64 " was expected, %" PRId64 " came, and gaps = \"forbid\"", partition->next.offset,
              record->offset);
     sink_halt(sink, partition, "gap", true, text);
 }
@@ -259,7 +259,7 @@ static int fold_record(struct sink *sink, const struct record *record, struct er
     if (record->kind == RECORD_ERROR)
         /* The client is silent about the partition from here on, so no rewind brings it back. */
         sink_halt(sink, partition, "range", false, record->error_text);
-    else if (sink->settings.stops_on_gap && record->offset > partition->next)
+    else if (sink->settings.stops_on_gap && record->offset > partition->next.offset)
         halt_at_gap(sink, partition, record);
     else if (record->kind == RECORD_DATA)
         return fold_event(sink, partition, record, ret_error);

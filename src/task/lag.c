@@ -23,11 +23,11 @@ static bool is_taking(const struct sink *sink)
 /* Notes how far it has come; true: not a step for too long. */
 static bool has_stalled(struct partition *partition, int64_t end, bool is_taking, int64_t now_us)
 {
-    if (partition->next > partition->seen_next)
+    if (partition->next.offset > partition->seen_next)
         partition->is_nudged = false;
-    if (partition->next == partition->seen_next && partition->state == PARTITION_RUNNING && is_taking && end > partition->next)
+    if (partition->next.offset == partition->seen_next && partition->state == PARTITION_RUNNING && is_taking && end > partition->next.offset)
         return now_us - partition->flowed_at_us >= STALL_US;
-    partition->seen_next = partition->next;
+    partition->seen_next = partition->next.offset;
     partition->flowed_at_us = now_us;
     return false;
 }
@@ -37,11 +37,11 @@ static int nudge(struct sink *sink, struct partition *partition, int64_t end, st
     char text[200];
 
     snprintf(text, sizeof text, "no record for %d s at offset %" PRId64 ", though the log goes on to %" PRId64, STALL_US / 1000000,
-             partition->next, end);
+             partition->next.offset, end);
     if (partition->is_nudged)
         return error_set(ret_error, ERROR_TRANSIENT, "%s/%d: %s; fetching anew did not help, a new client may", partition->topic,
                          (int)partition->partition, text);
-    sink_tell(sink, SINK_STALLED, partition->topic, partition->partition, partition->next, text);
+    sink_tell(sink, SINK_STALLED, partition->topic, partition->partition, partition->next.offset, text);
     partition->is_nudged = true;
     partition->flowed_at_us = sink_now(sink);
     return sink_rewind(sink, text, ret_error);
@@ -51,9 +51,9 @@ static int nudge(struct sink *sink, struct partition *partition, int64_t end, st
  * known. */
 static int64_t behind_since_ms(struct partition *partition, int64_t end, int64_t wall_ms)
 {
-    if (partition->base >= end)
+    if (partition->base.offset >= end)
         partition->caught_up_ms = wall_ms;
-    return partition->base_timestamp_ms > partition->caught_up_ms ? partition->base_timestamp_ms : partition->caught_up_ms;
+    return partition->base.timestamp_ms > partition->caught_up_ms ? partition->base.timestamp_ms : partition->caught_up_ms;
 }
 
 static void measure(struct sink *sink, const struct partition_offset *ends)
@@ -72,7 +72,7 @@ static void measure(struct sink *sink, const struct partition_offset *ends)
         partition_since_ms = behind_since_ms(partition, end, wall_ms);
         if (partition_since_ms < since_ms)
             since_ms = partition_since_ms;
-        records += end > partition->base ? end - partition->base : 0;
+        records += end > partition->base.offset ? end - partition->base.offset : 0;
     }
     sink->lag = is_known ? records : -1;
     sink->lag_ms = is_known && since_ms > 0 ? wall_ms - since_ms : -1;
@@ -97,11 +97,11 @@ void sink_mirror(struct sink *sink)
     for (size_t i = 0; i < sink->progress.n && n < sink->capacity; i++) {
         struct partition *item = &sink->progress.items[i];
 
-        if (item->state != PARTITION_RUNNING || item->base == item->mirrored)
+        if (item->state != PARTITION_RUNNING || item->base.offset == item->mirrored)
             continue;
-        item->mirrored = item->base;
-        sink->places[n++] = (struct partition_offset){.topic = item->topic, .partition = item->partition, .offset = item->base,
-                                                      .leader_epoch = item->base_leader_epoch};
+        item->mirrored = item->base.offset;
+        sink->places[n++] = (struct partition_offset){.topic = item->topic, .partition = item->partition, .offset = item->base.offset,
+                                                      .leader_epoch = item->base.leader_epoch};
     }
     if (n > 0)
         sink->consumer.operations->mirror(sink->consumer.self, sink->places, n);

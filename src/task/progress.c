@@ -64,9 +64,9 @@ int progress_add(struct progress *progress, const char *topic, int32_t partition
                                .partition = partition,
                                .state = PARTITION_WAITING,
                                .end = -1,
-                               .leader_epoch = -1,
-                               .sent_leader_epoch = -1,
-                               .base_leader_epoch = -1};
+                               .base = {.leader_epoch = -1},
+                               .sent = {.leader_epoch = -1},
+                               .next = {.leader_epoch = -1}};
     return 0;
 }
 
@@ -97,8 +97,8 @@ size_t progress_count(const struct progress *progress, enum partition_state stat
 void partition_claim(struct partition *partition, const struct store_position *position)
 {
     partition->epoch = position->epoch;
-    partition->base = partition->sent = partition->next = position->next_offset;
-    partition->leader_epoch = partition->sent_leader_epoch = partition->base_leader_epoch = position->leader_epoch;
+    partition->base = (struct mark){.offset = position->next_offset, .leader_epoch = position->leader_epoch};
+    partition->sent = partition->next = partition->base;
     partition->events = partition->sent_events = 0;
     partition->end = -1;
     partition->is_nudged = false;
@@ -129,30 +129,30 @@ enum take_result progress_take(struct progress *progress, const struct record *r
 
     if (partition == NULL || partition->state != PARTITION_RUNNING)
         return TAKE_DROP;
-    if (record->kind == RECORD_DATA && record->offset < partition->next) {
+    if (record->kind == RECORD_DATA && record->offset < partition->next.offset) {
         progress->dropped++;
         return TAKE_DROP;
     }
     *ret_partition = partition;
-    return record->kind == RECORD_DATA && record->offset > partition->next ? TAKE_GAP : TAKE_ACCEPT;
+    return record->kind == RECORD_DATA && record->offset > partition->next.offset ? TAKE_GAP : TAKE_ACCEPT;
 }
 
 void partition_advance(struct partition *partition, const struct record *record)
 {
-    partition->next = record->offset + 1;
+    partition->next.offset = record->offset + 1;
     partition->events++;
     if (record->leader_epoch >= 0)
-        partition->leader_epoch = record->leader_epoch;
+        partition->next.leader_epoch = record->leader_epoch;
     if (record->timestamp_ms > 0)
-        partition->timestamp_ms = record->timestamp_ms;
+        partition->next.timestamp_ms = record->timestamp_ms;
 }
 
 void partition_end(struct partition *partition, const struct record *record)
 {
     if (partition->state != PARTITION_RUNNING)
         return;
-    if (record->offset > partition->next)
-        partition->next = record->offset;
+    if (record->offset > partition->next.offset)
+        partition->next.offset = record->offset;
     if (record->offset > partition->end)
         partition->end = record->offset;
 }
@@ -173,7 +173,7 @@ static bool has_moved(const struct partition *partition)
 {
     if (partition->state != PARTITION_RUNNING && partition->state != PARTITION_HALTED)
         return false;
-    return partition->next != partition->sent || partition->halt == HALT_PENDING;
+    return partition->next.offset != partition->sent.offset || partition->halt == HALT_PENDING;
 }
 
 bool progress_has_moved(const struct progress *progress)
@@ -203,19 +203,17 @@ size_t progress_send(struct progress *progress, struct store_move *moves)
             continue;
         moves[n++] = (struct store_move){.topic = item->topic,
                                          .partition = item->partition,
-                                         .base = item->base,
-                                         .next = item->next,
+                                         .base = item->base.offset,
+                                         .next = item->next.offset,
                                          .epoch = item->epoch,
                                          .events = item->events,
-                                         .leader_epoch = item->leader_epoch,
+                                         .leader_epoch = item->next.leader_epoch,
                                          .halt_kind = item->halt == HALT_PENDING ? item->halt_kind : NULL,
                                          .halt_reason = item->halt != HALT_PENDING       ? NULL
                                                         : item->halt_reason == NULL ? "out of memory for the reason"
                                                                                     : item->halt_reason};
         item->sent = item->next;
         item->sent_events = item->events;
-        item->sent_leader_epoch = item->leader_epoch;
-        item->sent_timestamp_ms = item->timestamp_ms;
         item->events = 0;
         if (item->halt == HALT_PENDING)
             item->halt = HALT_SENT;
@@ -229,8 +227,6 @@ void progress_commit(struct progress *progress)
         struct partition *item = &progress->items[i];
 
         item->base = item->sent;
-        item->base_leader_epoch = item->sent_leader_epoch;
-        item->base_timestamp_ms = item->sent_timestamp_ms;
         item->sent_events = 0;
         if (item->halt == HALT_SENT)
             item->halt = HALT_WRITTEN;
@@ -245,8 +241,6 @@ void progress_rewind(struct progress *progress)
         if (item->state != PARTITION_RUNNING && item->state != PARTITION_HALTED)
             continue;
         item->next = item->sent = item->base;
-        item->leader_epoch = item->sent_leader_epoch = item->base_leader_epoch;
-        item->timestamp_ms = item->sent_timestamp_ms = item->base_timestamp_ms;
         item->events = item->sent_events = 0;
         item->end = -1;
         if (item->halt != HALT_PENDING && item->halt != HALT_SENT)
@@ -263,7 +257,7 @@ bool progress_is_at_end(const struct progress *progress)
         const struct partition *item = &progress->items[i];
         bool has_halted = item->state == PARTITION_HALTED && item->halt == HALT_WRITTEN;
 
-        if (!has_halted && (item->state != PARTITION_RUNNING || item->end < 0 || item->base < item->end))
+        if (!has_halted && (item->state != PARTITION_RUNNING || item->end < 0 || item->base.offset < item->end))
             return false;
     }
     return progress->n > 0;

@@ -32,26 +32,27 @@ enum halt_stage {
 
 enum { HALT_REASON_SIZE = 768 };
 
+/* A place in the log, and what is known of the record before it. */
+struct mark {
+    int64_t offset;
+    int32_t leader_epoch; /* -1: unknown */
+    int64_t timestamp_ms; /* 0: unknown */
+};
+
 struct partition {
     char *topic;
     int32_t partition;
     enum partition_state state;
     int64_t epoch;
-    int64_t base;             /* committed: the next offset in the store */
-    int64_t sent;             /* what the write in flight makes of it; base when none moves it */
-    int64_t next;             /* next offset expected from Kafka */
+    struct mark base;         /* committed: the next offset in the store */
+    struct mark sent;         /* what the write in flight makes of it; base when none moves it */
+    struct mark next;         /* expected from Kafka */
     int64_t end;              /* highest end mark seen; -1: none */
     int64_t events;           /* taken since the last write was started */
     int64_t sent_events;
-    int32_t leader_epoch;     /* of the record before next */
-    int32_t sent_leader_epoch;
-    int32_t base_leader_epoch;
-    int64_t mirrored;          /* what Kafka was told of it */
-    int64_t timestamp_ms;      /* of the record before next; 0: unknown */
-    int64_t sent_timestamp_ms;
-    int64_t base_timestamp_ms;
+    int64_t mirrored;         /* what Kafka was told of it */
     int64_t caught_up_ms;     /* when all of it was last seen committed; 0: never */
-    int64_t seen_next;        /* next, when it last moved ... */
+    int64_t seen_next;        /* next.offset, when it last moved ... */
     int64_t flowed_at_us;     /* ... or was not to move */
     bool is_nudged;           /* fetched anew since, for it stood still */
     enum halt_stage halt;

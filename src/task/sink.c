@@ -105,7 +105,7 @@ void sink_halt(struct sink *sink, struct partition *partition, const char *kind,
     struct error error = {0};
 
     partition_halt(partition, kind, is_of_event, reason);
-    sink_tell(sink, SINK_HALTED, partition->topic, partition->partition, partition->next, reason);
+    sink_tell(sink, SINK_HALTED, partition->topic, partition->partition, partition->next.offset, reason);
     if (!was_running)
         return;
     /* A pause that fails costs fetching in vain: records of a halted partition are dropped anyway. */
@@ -119,8 +119,8 @@ void sink_halt_event(struct sink *sink, struct partition *partition, int64_t off
     char reason[HALT_REASON_SIZE];
 
     snprintf(reason, sizeof reason, "offset %" PRId64 ", %s: %.600s", offset, key, text);
-    if (partition->next < offset)
-        partition->next = offset;
+    if (partition->next.offset < offset)
+        partition->next.offset = offset;
     sink_halt(sink, partition, kind, true, reason);
 }
 

@@ -16,7 +16,7 @@ SEEDS = "12000"
 
 MUTANTS = {
     "records below the position count": (
-        "src/task/progress.c", "record->kind == RECORD_DATA && record->offset < partition->next", "false"),
+        "src/task/progress.c", "record->kind == RECORD_DATA && record->offset < partition->next.offset", "false"),
     "an unknown commit is taken for lost": (
         "src/task/sink.c", "if (failure->class == ERROR_UNKNOWN || !store_is_connected(sink->store))",
         "if (failure->class != ERROR_UNKNOWN && !store_is_connected(sink->store))",
@@ -38,10 +38,11 @@ MUTANTS = {
     "a fenced task goes on": (
         "src/task/recovery.c", "    if (position->is_missing)\n        return RESOLVE_FENCED;\n", ""),
     "claimed at the wrong offset": (
-        "src/task/progress.c", "partition->base = partition->sent = partition->next = position->next_offset;",
-        "partition->base = partition->sent = position->next_offset; partition->next = position->next_offset + 1;"),
+        "src/task/progress.c", "    partition->sent = partition->next = partition->base;\n",
+        "    partition->sent = partition->next = partition->base; partition->next.offset++;\n"),
     "the database that went back is not followed": (
-        "src/task/claim.c", "    partition->base = position->next_offset;\n", ""),
+        "src/task/claim.c",
+        "        partition->base = (struct mark){.offset = position->next_offset, .leader_epoch = position->leader_epoch};\n", ""),
     "a partition that falls silent is left alone": (
         "src/task/lag.c", "            return nudge(sink, &sink->progress.items[i], sink->places[i].offset, ret_error);", "            ;"),
     "a partition that stays silent is fetched anew for ever": (

@@ -64,7 +64,7 @@ static void test_partitions_that_are_not_running_take_nothing(void **state)
     partition->state = PARTITION_WAITING;
     assert_int_equal(progress_take(&progress, &record, &found), TAKE_DROP);
     partition_end(partition, &mark);
-    assert_int_equal(partition->next, 10);
+    assert_int_equal(partition->next.offset, 10);
     partition->state = PARTITION_RUNNING;
     partition_halt(partition, "poison", true, "why");
     assert_int_equal(progress_take(&progress, &record, &found), TAKE_DROP);
@@ -89,8 +89,8 @@ static void test_a_write_moves_what_was_taken_and_no_more(void **state)
     assert_null(moves[0].halt_kind);
     partition_advance(partition, &second); /* while the write is under way */
     progress_commit(&progress);
-    assert_int_equal(partition->base, 11);
-    assert_int_equal(partition->next, 12);
+    assert_int_equal(partition->base.offset, 11);
+    assert_int_equal(partition->next.offset, 12);
     assert_int_equal(progress_send(&progress, moves), 1);
     assert_int_equal(moves[0].base, 11);
     assert_int_equal(moves[0].next, 12);
@@ -109,7 +109,7 @@ static void test_a_rewind_forgets_what_is_not_committed(void **state)
     partition_advance(partition, &record);
     assert_int_equal(progress_send(&progress, moves), 1);
     progress_rewind(&progress);
-    assert_int_equal(partition->next, 10);
+    assert_int_equal(partition->next.offset, 10);
     assert_false(progress_has_moved(&progress));
     assert_int_equal(partition->events, 0);
     progress_free(&progress);
@@ -148,7 +148,7 @@ static void test_the_end_is_reached_when_it_is_committed(void **state)
     (void)state;
     assert_false(progress_is_at_end(&progress));
     partition_end(partition, &mark);
-    assert_int_equal(partition->next, 15);
+    assert_int_equal(partition->next.offset, 15);
     assert_false(progress_is_at_end(&progress));
     assert_int_equal(progress_send(&progress, moves), 1);
     progress_commit(&progress);
@@ -167,7 +167,7 @@ static void test_removal_keeps_the_others(void **state)
         assert_int_equal(progress_add(&progress, topic, i, NULL), 0);
     assert_int_equal(progress_add(&progress, topic, 3, NULL), ERROR_BUG);
     progress_find(&progress, topic, 2)->state = PARTITION_RUNNING;
-    progress_find(&progress, topic, 2)->next = 5;
+    progress_find(&progress, topic, 2)->next.offset = 5;
     assert_int_equal(progress_take(&progress, &record, &found), TAKE_ACCEPT);
     progress_remove(&progress, topic, 1);
     assert_int_equal(progress_take(&progress, &record, &found), TAKE_ACCEPT);
