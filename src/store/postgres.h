@@ -208,6 +208,12 @@ extern const char pg_lock_mine[];
 /* Everything but topic and partition; texts point into the result. */
 void pg_read_position(const PGresult *result, int row, struct store_position *ret_position);
 
+/* The version's tables as $3, behind the scope. */
+void pg_put_tables(struct pg_parameters *parameters, const struct store_scope *scope);
+/* Words about the first of these tables that is another pipeline's; and the error that they make. */
+extern const char pg_select_foreign_table[];
+int pg_foreign_table(const char *words, struct error *ret_error);
+
 int pg_start_claim(struct store *store, struct store_position *positions, size_t n, struct error *ret_error);
 int pg_start_resolve(struct store *store, struct store_position *positions, size_t n, struct error *ret_error);
 int pg_start_release(struct store *store, const struct store_position *positions, size_t n, struct error *ret_error);

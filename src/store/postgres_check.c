@@ -303,7 +303,7 @@ static int compare_table(struct postgres *pg, const struct table *table, struct 
 
 static int check_host_tables(struct postgres *pg, struct error *ret_error)
 {
-    static const char *const names[] = {"readside_projections", "readside_positions", "readside_outbox", "readside_audit"};
+    static const char *const names[] = {"readside_projections", "readside_tables", "readside_positions", "readside_outbox", "readside_audit"};
     int result = 0;
 
     for (size_t i = 0; i < sizeof names / sizeof names[0] && result == 0; i++) {

@@ -124,6 +124,22 @@ static int execute_scoped(struct postgres *pg, const char *sql, const char *acto
     return class;
 }
 
+/* Tables that another pipeline fills are not dropped. */
+static int check_tables(struct postgres *pg, struct error *ret_error)
+{
+    struct pg_parameters parameters = {0};
+    PGresult *result;
+    int class;
+
+    pg_put_tables(&parameters, &pg->store.scope);
+    result = pg_query(pg, pg_select_foreign_table, &parameters, &class, ret_error);
+    buffer_free(&parameters.bytes);
+    if (class == 0 && PQntuples(result) > 0)
+        class = pg_foreign_table(PQgetvalue(result, 0, 0), ret_error);
+    PQclear(result);
+    return class;
+}
+
 static int drop_version(struct postgres *pg, const char *actor, struct error *ret_error)
 {
     static const char lock[] = "SELECT 1 FROM readside_positions WHERE pipeline = $1 AND version = $2 ORDER BY topic, part FOR UPDATE";
@@ -131,9 +147,10 @@ static int drop_version(struct postgres *pg, const char *actor, struct error *re
         lock,
         "DELETE FROM readside_positions WHERE pipeline = $1 AND version = $2",
         "DELETE FROM readside_outbox WHERE pipeline = $1 AND version = $2",
+        "DELETE FROM readside_tables WHERE pipeline = $1 AND version = $2",
         "DELETE FROM readside_projections WHERE pipeline = $1 AND version = $2",
     };
-    int result = 0;
+    int result = check_tables(pg, ret_error);
 
     for (size_t i = 0; i < sizeof statements / sizeof statements[0] && result == 0; i++)
         result = execute_scoped(pg, statements[i], NULL, ret_error);

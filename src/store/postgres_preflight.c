@@ -95,6 +95,8 @@ int pg_preflight(struct store *store, struct error *ret_error)
     if (result == 0)
         result = preflight_table(pg, "readside_projections", "SELECT,INSERT,UPDATE", false, ret_error);
     if (result == 0)
+        result = preflight_table(pg, "readside_tables", "SELECT,INSERT", false, ret_error);
+    if (result == 0)
         result = preflight_table(pg, "readside_outbox", "INSERT", false, ret_error);
     for (uint32_t i = 0; i < store->scope.n_tables && result == 0; i++) {
         char name[STORE_NAME_SIZE];

@@ -24,6 +24,12 @@ static const struct host_table {
      "    switched_at timestamp with time zone,\n"
      "    PRIMARY KEY (pipeline, version)\n"
      ")"},
+    {"readside_tables",
+     "CREATE TABLE IF NOT EXISTS readside_tables (\n"
+     "    name text COLLATE \"C\" PRIMARY KEY,\n"
+     "    pipeline text NOT NULL,\n"
+     "    version integer NOT NULL\n"
+     ")"},
     {"readside_positions",
      "CREATE TABLE IF NOT EXISTS readside_positions (\n"
      "    pipeline text NOT NULL,\n"

@@ -317,7 +317,7 @@ static int compare_table(struct sqlite *store, const struct table *table, struct
 
 static int check_host_tables(struct sqlite *store, struct error *ret_error)
 {
-    static const char *const names[] = {"readside_projections", "readside_positions", "readside_outbox", "readside_audit"};
+    static const char *const names[] = {"readside_projections", "readside_tables", "readside_positions", "readside_outbox", "readside_audit"};
     int result = 0;
 
     for (size_t i = 0; i < sizeof names / sizeof names[0] && result == 0; i++) {

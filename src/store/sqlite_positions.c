@@ -59,6 +59,67 @@ static void bind_place(sqlite3_stmt *statement, int at, const char *topic, int32
 
 /* ---- The version's entry ---- */
 
+/* What one statement does or says with the name of each of the version's tables as ?3. */
+static int for_each_table(struct sqlite *store, const char *sql,
+                          int (*use)(struct sqlite *store, sqlite3_stmt *statement, struct error *ret_error), struct error *ret_error)
+{
+    const struct store_scope *scope = &store->store.scope;
+    int result = 0;
+
+    for (uint32_t i = 0; i < scope->n_tables && result == 0; i++) {
+        char name[STORE_NAME_SIZE];
+        sqlite3_stmt *statement;
+
+        if (scope->tables[i].is_omitted)
+            continue;
+        store_table_name(scope, &scope->tables[i], name);
+        result = sqlite_prepare(store, sql, &statement, ret_error);
+        if (result != 0)
+            break;
+        sqlite_bind_scope(store, statement);
+        sqlite3_bind_text(statement, 3, name, -1, SQLITE_STATIC);
+        result = use(store, statement, ret_error);
+    }
+    return result;
+}
+
+static int enter_one(struct sqlite *store, sqlite3_stmt *statement, struct error *ret_error)
+{
+    return sqlite_run(store, statement, "readside_tables", ret_error);
+}
+
+static int check_one(struct sqlite *store, sqlite3_stmt *statement, struct error *ret_error)
+{
+    int code = sqlite3_step(statement), result = 0;
+
+    if (code == SQLITE_ROW)
+        result = error_set(ret_error, ERROR_CONFIG,
+                           "table %s belongs to pipeline %s version %d: two pipelines cannot write the same rows; give this one a file "
+                           "of its own, or another `version'",
+                           (const char *)sqlite3_column_text(statement, 0), (const char *)sqlite3_column_text(statement, 1),
+                           sqlite3_column_int(statement, 2));
+    else if (code != SQLITE_DONE)
+        result = sqlite_error(store, "readside_tables", ret_error);
+    sqlite3_reset(statement);
+    return result;
+}
+
+int sqlite_check_owner(struct sqlite *store, struct error *ret_error)
+{
+    return for_each_table(store,
+                          "SELECT name, pipeline, version FROM readside_tables WHERE name = ?3 AND (pipeline, version) <> (?1, ?2)",
+                          check_one, ret_error);
+}
+
+/* Enters the tables as this pipeline's, unless one is another's. */
+static int enter_tables(struct sqlite *store, struct error *ret_error)
+{
+    int result = for_each_table(store, "INSERT INTO readside_tables (pipeline, version, name) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                                enter_one, ret_error);
+
+    return result == 0 ? sqlite_check_owner(store, ret_error) : result;
+}
+
 static int check_projection(struct sqlite *store, struct error *ret_error)
 {
     const struct store_scope *scope = &store->store.scope;
@@ -93,7 +154,7 @@ static int check_projection(struct sqlite *store, struct error *ret_error)
                            (int)scope->version, scope->pipeline, (const char *)sqlite3_column_text(statement, 0),
                            sqlite3_column_int(statement, 1), scope->plugin, scope->revision);
     sqlite3_reset(statement);
-    return result;
+    return result == 0 ? enter_tables(store, ret_error) : result;
 }
 
 /* ---- Claim, resolve, release ---- */

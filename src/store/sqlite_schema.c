@@ -14,6 +14,8 @@ static const char host_tables[] =
     "    pipeline TEXT NOT NULL,\n    version INTEGER NOT NULL,\n    plugin TEXT NOT NULL,\n    revision INTEGER NOT NULL,\n"
     "    state TEXT NOT NULL DEFAULT 'live',\n    created_at TEXT NOT NULL,\n    switched_at TEXT,\n"
     "    PRIMARY KEY (pipeline, version)\n) STRICT, WITHOUT ROWID;\n"
+    "CREATE TABLE IF NOT EXISTS readside_tables (\n"
+    "    name TEXT PRIMARY KEY,\n    pipeline TEXT NOT NULL,\n    version INTEGER NOT NULL\n) STRICT, WITHOUT ROWID;\n"
     "CREATE TABLE IF NOT EXISTS readside_positions (\n"
     "    pipeline TEXT NOT NULL,\n    version INTEGER NOT NULL,\n    topic TEXT NOT NULL,\n    part INTEGER NOT NULL,\n"
     "    cluster_id TEXT NOT NULL,\n    topic_id TEXT,\n    next_offset INTEGER NOT NULL,\n"
@@ -153,11 +155,12 @@ static int drop_version(struct sqlite *store, struct error *ret_error)
     static const char *const statements[] = {
         "DELETE FROM readside_positions WHERE pipeline = ?1 AND version = ?2",
         "DELETE FROM readside_outbox WHERE pipeline = ?1 AND version = ?2",
+        "DELETE FROM readside_tables WHERE pipeline = ?1 AND version = ?2",
         "DELETE FROM readside_projections WHERE pipeline = ?1 AND version = ?2",
         record,
     };
     const struct store_scope *scope = &store->store.scope;
-    int result = 0;
+    int result = sqlite_check_owner(store, ret_error);
     char now[32];
 
     sqlite_now(now);

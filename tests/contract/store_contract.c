@@ -132,6 +132,24 @@ static void test_rows_without_positions_are_refused(void **state)
     scene_free(scene);
 }
 
+static void test_a_table_belongs_to_one_pipeline(void **state)
+{
+    struct scene *scene = scene_ready(), *other = scene_beside(scene, 9);
+
+    (void)state;
+    other->scope.pipeline = "copy";
+    OK(other, scene_open(other));
+    OK(other, scene_connect(other));
+    FAILS(other, ERROR_CONFIG, "accounts__v1 belongs to pipeline bank version 1", scene_claim(other));
+    FAILS(other, ERROR_CONFIG, "accounts__v1 belongs to pipeline bank version 1", scene_insert_all(other));
+    FAILS(other, ERROR_CONFIG, "accounts__v1 belongs to pipeline bank version 1", store_reset(other->store, "test", &other->error));
+    set(scene, account(scene, "acc-1"), BALANCE, money(100)); /* the one that runs is not disturbed */
+    OK(scene, scene_write(scene, N_PARTITIONS));
+    LOOK(scene, "0", "SELECT count(*) FROM readside_positions WHERE pipeline = 'copy'");
+    scene_close(other);
+    scene_free(scene);
+}
+
 static void test_another_revision_changes_nothing(void **state)
 {
     struct scene *scene = scene_ready(), *newer = scene_beside(scene, 9);
@@ -900,6 +918,7 @@ int main(void)
         cmocka_unit_test(test_first_positions),
         cmocka_unit_test(test_rows_without_positions_are_refused),
         cmocka_unit_test(test_another_revision_changes_nothing),
+        cmocka_unit_test(test_a_table_belongs_to_one_pipeline),
         cmocka_unit_test(test_a_claim_takes_owner_and_epoch),
         cmocka_unit_test(test_a_second_claim_fences_the_first),
         cmocka_unit_test(test_one_wrong_move_stops_all),
