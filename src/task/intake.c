@@ -3,7 +3,7 @@
  *
  * Records in hand belong to the consumer until the next take(); they are folded in order until there are none left, the batch is
  * full, or an event needs rows that must be loaded first. While the sink cannot take anything in for long, partitions are paused
- * ("parked") and polling goes on, so that the group does not lose the member.
+ * and polling goes on, so that the group does not lose the member.
  */
 #include "task/sink.h"
 
@@ -13,8 +13,8 @@
 #include <string.h>
 
 enum {
-    PARK_AFTER_US = 2 * 1000 * 1000,
-    UNPARK_AGAIN_US = 200 * 1000,
+    PAUSE_AFTER_US = 2 * 1000 * 1000,
+    RESUME_AGAIN_US = 200 * 1000,
     LOAD_ROUNDS_MAX = 64, /* one event that asks for rows again and again */
     SHOWN_KEY_MAX = 120,
 };
@@ -56,7 +56,7 @@ static int pass_trouble(struct sink *sink, int result, const struct error *failu
     return result;
 }
 
-int sink_park(struct sink *sink, struct error *ret_error)
+int sink_pause(struct sink *sink, struct error *ret_error)
 {
     struct error failure = {0};
     size_t n;
@@ -65,16 +65,16 @@ int sink_park(struct sink *sink, struct error *ret_error)
     if (result == 0 && n > 0)
         result = pass_trouble(sink, sink->consumer.operations->pause(sink->consumer.self, sink->places, n, &failure), &failure,
                               ret_error);
-    sink->is_parked = true;
+    sink->is_paused = true;
     sink_drop_records(sink);
     return result;
 }
 
 /*
- * Goes on at the expected offsets, whether it was parked or not: a rewind has moved them. When the client cannot now (a start that
+ * Goes on at the expected offsets, whether it was paused or not: a rewind has moved them. When the client cannot now (a start that
  * it has not served yet, a leader on the move), what comes is dropped until it can.
  */
-int sink_unpark(struct sink *sink, struct error *ret_error)
+int sink_resume(struct sink *sink, struct error *ret_error)
 {
     struct error failure = {0};
     size_t n;
@@ -86,8 +86,8 @@ int sink_unpark(struct sink *sink, struct error *ret_error)
         result = sink->consumer.operations->seek(sink->consumer.self, sink->places, n, &failure);
     if (n > 0 && result == 0)
         result = sink->consumer.operations->resume(sink->consumer.self, sink->places, n, &failure);
-    sink->is_parked = result != 0;
-    sink->unpark_at_us = sink_now(sink) + UNPARK_AGAIN_US;
+    sink->is_paused = result != 0;
+    sink->resume_at_us = sink_now(sink) + RESUME_AGAIN_US;
     sink_drop_records(sink);
     return pass_trouble(sink, result, &failure, ret_error);
 }
@@ -300,13 +300,13 @@ int sink_take(struct sink *sink, bool *ret_has_worked, struct error *ret_error)
 
     if (sink->is_leaving)
         return 0;
-    if (sink->is_parked && sink->phase == SINK_READY && sink->block == BLOCK_NONE && sink_now(sink) >= sink->unpark_at_us)
-        result = sink_unpark(sink, ret_error);
-    else if (!sink->is_parked && sink->block != BLOCK_NONE && sink_now(sink) - sink->blocked_at_us > PARK_AFTER_US)
-        result = sink_park(sink, ret_error);
+    if (sink->is_paused && sink->phase == SINK_READY && sink->block == BLOCK_NONE && sink_now(sink) >= sink->resume_at_us)
+        result = sink_resume(sink, ret_error);
+    else if (!sink->is_paused && sink->block != BLOCK_NONE && sink_now(sink) - sink->blocked_at_us > PAUSE_AFTER_US)
+        result = sink_pause(sink, ret_error);
     if (result != 0)
         return result;
-    if (sink->is_parked) {
+    if (sink->is_paused) {
         result = poll_consumer(sink, ret_error);
         sink_drop_records(sink);
         return result;

@@ -16,7 +16,7 @@ enum { LOOK_US = 1000 * 1000, STALL_US = 20 * 1000 * 1000 };
 /* Is it the client that keeps records back, and not the sink that takes none, or others first? */
 static bool is_taking(const struct sink *sink)
 {
-    return sink->phase == SINK_READY && sink->block == BLOCK_NONE && !sink->is_parked && !sink->is_leaving && !sink->is_claim_due &&
+    return sink->phase == SINK_READY && sink->block == BLOCK_NONE && !sink->is_paused && !sink->is_leaving && !sink->is_claim_due &&
            !sink->is_flooded;
 }
 

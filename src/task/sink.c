@@ -82,7 +82,7 @@ int sink_rewind(struct sink *sink, const char *why, struct error *ret_error)
     sink->must_rewind = false;
     sink->counters.rewinds++;
     sink_tell(sink, SINK_REWOUND, NULL, -1, -1, why);
-    return sink_unpark(sink, ret_error);
+    return sink_resume(sink, ret_error);
 }
 
 int sink_lose_store(struct sink *sink, const struct error *why, struct error *ret_error)
@@ -93,7 +93,7 @@ int sink_lose_store(struct sink *sink, const struct error *why, struct error *re
     sink->inserted = INSERT_NOTHING; /* it may come back older than it was */
     sink_back_off(sink);
     sink_tell(sink, SINK_STORE_AWAY, NULL, -1, -1, why->text);
-    return sink_park(sink, ret_error);
+    return sink_pause(sink, ret_error);
 }
 
 /* ---- Halts ---- */
@@ -288,7 +288,7 @@ static int try_again(struct sink *sink, enum sink_operation operation, const str
         break;
     }
     sink_tell(sink, SINK_STORE_AWAY, NULL, -1, -1, failure->text);
-    return operation == SINK_RESOLVE ? sink_park(sink, ret_error) : 0;
+    return operation == SINK_RESOLVE ? sink_pause(sink, ret_error) : 0;
 }
 
 static int end_badly(struct sink *sink, enum sink_operation operation, const struct error *failure, struct error *ret_error)
@@ -478,7 +478,7 @@ static int start_operation(struct sink *sink, bool *has_worked, struct error *re
 static void wait_for_something(struct sink *sink)
 {
     bool is_busy = sink->operation != SINK_IDLE;
-    bool takes = sink->is_parked || (sink->phase == SINK_READY && sink->block == BLOCK_NONE);
+    bool takes = sink->is_paused || (sink->phase == SINK_READY && sink->block == BLOCK_NONE);
     bool wants_records = takes && !sink->is_leaving;
     int64_t now = sink_now(sink);
     int64_t timeout_us = IDLE_WAIT_US;

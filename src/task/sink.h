@@ -174,8 +174,8 @@ struct sink {
     enum sink_block block;
     unsigned load_rounds; /* for the event at the cursor */
     int64_t blocked_at_us;
-    bool is_parked;       /* partitions are paused; records that still come are dropped */
-    int64_t unpark_at_us; /* not before that */
+    bool is_paused;       /* partitions are paused; records that still come are dropped */
+    int64_t resume_at_us; /* not before that */
     char *unhandled_types[SINK_TYPES_MAX];
     size_t n_unhandled_types;
 };
@@ -229,8 +229,8 @@ void sink_halt_event(struct sink *sink, struct partition *partition, int64_t off
 int sink_take(struct sink *sink, bool *ret_has_worked, struct error *ret_error) MUST_CHECK;
 void sink_drop_records(struct sink *sink);
 /* Keeps polling without taking anything in, and the way back. */
-int sink_park(struct sink *sink, struct error *ret_error) MUST_CHECK;
-int sink_unpark(struct sink *sink, struct error *ret_error) MUST_CHECK;
+int sink_pause(struct sink *sink, struct error *ret_error) MUST_CHECK;
+int sink_resume(struct sink *sink, struct error *ret_error) MUST_CHECK;
 
 /* lag.c: now and then measures the lag, tells Kafka the committed positions, and fetches anew what stands still before its end.
  * TRANSIENT: that did not help, the task must end. */

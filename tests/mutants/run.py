@@ -48,7 +48,7 @@ MUTANTS = {
     "a partition that stays silent is fetched anew for ever": (
         "src/task/lag.c", "    if (partition->is_nudged)\n", "    if (false)\n"),
     "what comes after a failed seek counts": (
-        "src/task/intake.c", "    sink->is_parked = result != 0;\n", "    sink->is_parked = false;\n"),
+        "src/task/intake.c", "    sink->is_paused = result != 0;\n", "    sink->is_paused = false;\n"),
     "an end mark moves a partition that is not running": (
         "src/task/progress.c", "    if (partition == NULL || partition->state != PARTITION_RUNNING)\n        return TAKE_DROP;",
         "    if (partition == NULL)\n        return TAKE_DROP;"),

@@ -352,8 +352,8 @@ static void show_world(const struct world *world)
         const struct worker *worker = &world->workers[i];
 
         if (worker->is_running)
-            printf("  worker %d: phase %d, operation %d, block %d, parked %d, leaving %d, pending rebalance %d, partitions %zu\n", i,
-                   worker->sink->phase, worker->sink->operation, worker->sink->block, worker->sink->is_parked,
+            printf("  worker %d: phase %d, operation %d, block %d, paused %d, leaving %d, pending rebalance %d, partitions %zu\n", i,
+                   worker->sink->phase, worker->sink->operation, worker->sink->block, worker->sink->is_paused,
                    worker->sink->is_leaving, worker->member.pending, worker->sink->progress.n);
     }
 }
