@@ -3,6 +3,7 @@
  *
  * Blocking; for start-up and commands. Never changes anything.
  */
+#include "store/findings.h"
 #include "store/postgres.h"
 
 #include <stdio.h>
@@ -263,13 +264,7 @@ static int compare_view(struct postgres *pg, const struct table *table, struct b
 
 /* ---- The whole ---- */
 
-static int missing(const char *name, struct error *ret_error)
-{
-    return error_set(ret_error, ERROR_CONFIG, "table %s does not exist; set schema = \"create\", or run what `readside schema' prints",
-                     name);
-}
-
-static int compare_table(struct postgres *pg, const struct table *table, struct error *ret_error)
+static int compare_table(struct postgres *pg, const struct table *table, struct findings *findings, struct error *ret_error)
 {
     char name[STORE_NAME_SIZE];
     struct buffer out = BUFFER_INIT;
@@ -280,12 +275,12 @@ static int compare_table(struct postgres *pg, const struct table *table, struct 
     found = pg_query_about(pg, select_columns, name, &class, ret_error);
     if (found == NULL)
         return class;
-    if (PQntuples(found) == 0)
-        class = missing(name, ret_error);
-    if (class == 0) {
-        compare_columns(&out, table, found);
-        class = compare_key(pg, table, name, &out, ret_error);
+    if (PQntuples(found) == 0) {
+        findings_note_missing(findings, name);
+        goto out;
     }
+    compare_columns(&out, table, found);
+    class = compare_key(pg, table, name, &out, ret_error);
     if (class == 0 && out.size == 0) /* behind other differences the expressions may not even fit */
         class = compare_defaults(pg, table, found, &out, ret_error);
     if (class == 0)
@@ -293,15 +288,14 @@ static int compare_table(struct postgres *pg, const struct table *table, struct 
     if (class == 0 && buffer_failed(&out))
         class = error_set(ret_error, ERROR_BUG, "out of memory");
     if (class == 0 && out.size > 0)
-        class = error_set(ret_error, ERROR_CONFIG,
-                          "table %s differs from what the plugin declares%s. Raise the pipeline's `version' to have new tables beside it",
-                          name, out.data);
+        findings_note_drift(findings, name, out.data);
+out:
     PQclear(found);
     buffer_free(&out);
     return class;
 }
 
-static int check_host_tables(struct postgres *pg, struct error *ret_error)
+static int check_host_tables(struct postgres *pg, struct findings *findings, struct error *ret_error)
 {
     static const char *const names[] = {"readside_projections", "readside_tables", "readside_positions", "readside_outbox", "readside_audit"};
     int result = 0;
@@ -311,7 +305,7 @@ static int check_host_tables(struct postgres *pg, struct error *ret_error)
 
         result = pg_relation_kind(pg, names[i], &kind, ret_error);
         if (result == 0 && kind == '\0')
-            result = missing(names[i], ret_error);
+            findings_note_missing(findings, names[i]);
     }
     return result;
 }
@@ -319,10 +313,23 @@ static int check_host_tables(struct postgres *pg, struct error *ret_error)
 int pg_check_schema(struct store *store, struct error *ret_error)
 {
     struct postgres *pg = pg_of(store);
-    int result = check_host_tables(pg, ret_error);
+    struct findings findings = {0};
+    int result = check_host_tables(pg, &findings, ret_error);
 
-    for (uint32_t i = 0; i < store->scope.n_tables && result == 0; i++)
+    for (uint32_t i = 0; i < store->scope.n_tables && result == 0; i++) {
+        struct error failure = {0};
+
         if (!store->scope.tables[i].is_omitted)
-            result = compare_table(pg, &store->scope.tables[i], ret_error);
+            result = compare_table(pg, &store->scope.tables[i], &findings, &failure);
+        if (result == ERROR_CONFIG && pg->is_connected) {
+            findings_note_wrong(&findings, failure.text);
+            result = 0;
+        } else if (result != 0 && ret_error != NULL) {
+            *ret_error = failure;
+        }
+    }
+    if (result == 0)
+        return findings_judge(&findings, NULL, ret_error);
+    findings_free(&findings);
     return result;
 }

@@ -25,8 +25,11 @@ int pg_list_positions(struct store *store, const struct store_position **ret_pos
                       "FROM readside_positions WHERE pipeline = $1 AND version = $2 ORDER BY topic, part",
                       &parameters, &class, ret_error);
     buffer_free(&parameters.bytes);
-    if (result == NULL)
+    if (result == NULL) {
+        if (ret_error != NULL && strcmp(ret_error->code, "42P01") == 0) /* undefined_table */
+            memcpy(ret_error->code, STORE_MISSING, sizeof STORE_MISSING);
         return class;
+    }
     list = realloc(pg->list, ((size_t)PQntuples(result) + 1) * sizeof *list);
     if (list == NULL) {
         PQclear(result);
@@ -46,27 +49,31 @@ int pg_list_positions(struct store *store, const struct store_position **ret_pos
 
 /* ---- One position ---- */
 
+/* Both answer the offset that was found and whether it was changed: no row where there is no such position. */
 static const char set_position[] =
     "WITH old AS (SELECT * FROM readside_positions WHERE pipeline = $1 AND version = $2 AND topic = $3 AND part = $4 FOR UPDATE), "
     "changed AS (UPDATE readside_positions p SET next_offset = $5, owner = NULL, epoch = p.epoch + 1, state = 'running', "
     "halt_kind = NULL, halt_reason = NULL, leader_epoch = -1, cluster_id = $6, topic_id = $7, updated_at = now() FROM old "
-    "WHERE p.pipeline = old.pipeline AND p.version = old.version AND p.topic = old.topic AND p.part = old.part RETURNING 1) "
-    "INSERT INTO readside_audit (actor, action, pipeline, version, topic, part, old_offset, new_offset, reason) "
-    "SELECT $8, 'set', $1, $2, $3, $4, old.next_offset, $5, $9 FROM old, changed RETURNING 1";
+    "WHERE p.pipeline = old.pipeline AND p.version = old.version AND p.topic = old.topic AND p.part = old.part "
+    "AND old.next_offset = $8 RETURNING 1), "
+    "noted AS (INSERT INTO readside_audit (actor, action, pipeline, version, topic, part, old_offset, new_offset, reason) "
+    "SELECT $9, $10, $1, $2, $3, $4, old.next_offset, $5, $11 FROM old, changed RETURNING 1) "
+    "SELECT old.next_offset, (SELECT count(*) FROM noted) FROM old";
 
 static const char resume_position[] =
     "WITH old AS (SELECT * FROM readside_positions WHERE pipeline = $1 AND version = $2 AND topic = $3 AND part = $4 "
     "AND state = 'halted' FOR UPDATE), changed AS (UPDATE readside_positions p SET owner = NULL, epoch = p.epoch + 1, "
     "state = 'running', halt_kind = NULL, halt_reason = NULL, updated_at = now() FROM old "
-    "WHERE p.pipeline = old.pipeline AND p.version = old.version AND p.topic = old.topic AND p.part = old.part RETURNING 1) "
-    "INSERT INTO readside_audit (actor, action, pipeline, version, topic, part, old_offset, new_offset, reason) "
-    "SELECT $5, 'resume', $1, $2, $3, $4, old.next_offset, old.next_offset, $6 FROM old, changed RETURNING 1";
+    "WHERE p.pipeline = old.pipeline AND p.version = old.version AND p.topic = old.topic AND p.part = old.part RETURNING 1), "
+    "noted AS (INSERT INTO readside_audit (actor, action, pipeline, version, topic, part, old_offset, new_offset, reason) "
+    "SELECT $5, $6, $1, $2, $3, $4, old.next_offset, old.next_offset, $7 FROM old, changed RETURNING 1) "
+    "SELECT old.next_offset, (SELECT count(*) FROM noted) FROM old";
 
 int pg_operate(struct store *store, const struct store_operation *operation, struct error *ret_error)
 {
     struct postgres *pg = pg_of(store);
     struct pg_parameters parameters = {0};
-    bool is_set = operation->kind == STORE_SET;
+    bool is_set = operation->kind != STORE_RESUME;
     PGresult *result;
     int class;
 
@@ -77,8 +84,10 @@ int pg_operate(struct store *store, const struct store_operation *operation, str
         pg_put_int8(&parameters, operation->next_offset);
         pg_put_text(&parameters, operation->cluster_id);
         pg_put_uuid(&parameters, operation->topic_id);
+        pg_put_int8(&parameters, operation->base);
     }
     pg_put_words(&parameters, operation->actor);
+    pg_put_text(&parameters, store_operation_name(operation));
     pg_put_words(&parameters, operation->reason);
     result = pg_query(pg, is_set ? set_position : resume_position, &parameters, &class, ret_error);
     buffer_free(&parameters.bytes);
@@ -87,6 +96,8 @@ int pg_operate(struct store *store, const struct store_operation *operation, str
     if (PQntuples(result) == 0)
         class = error_set(ret_error, ERROR_CONFIG, "%s/%d %s", operation->topic, (int)operation->partition,
                           is_set ? "has no position in this version" : "has no halted position in this version");
+    else if (pg_read_int8(result, 0, 1) == 0)
+        class = store_moved_meanwhile(operation, pg_read_int8(result, 0, 0), ret_error);
     PQclear(result);
     return class;
 }

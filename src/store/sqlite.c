@@ -102,7 +102,13 @@ int sqlite_error(const struct sqlite *store, const char *what, struct error *ret
     class = function_error(what, message, ret_error);
     if (class != 0)
         return class;
-    if (strstr(message, "no such table") != NULL || strstr(message, "no such column") != NULL ||
+    if (strstr(message, "no such table") != NULL) {
+        class = error_set(ret_error, ERROR_CONFIG, "%s: %s: %s", path, what, message);
+        if (ret_error != NULL)
+            memcpy(ret_error->code, STORE_MISSING, sizeof STORE_MISSING);
+        return class;
+    }
+    if (strstr(message, "no such column") != NULL ||
         strstr(message, "has no column") != NULL || strstr(message, "ON CONFLICT clause does not match") != NULL)
         return error_set(ret_error, ERROR_CONFIG, "%s: %s: %s", path, what, message);
     return error_set(ret_error, ERROR_BUG, "%s: %s: %s", path, what, message);

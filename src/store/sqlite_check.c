@@ -3,6 +3,7 @@
  *
  * Blocking; for start-up and commands. Never changes anything.
  */
+#include "store/findings.h"
 #include "store/sqlite.h"
 
 #include <stdio.h>
@@ -278,22 +279,17 @@ static int compare_view(struct inspection *in, struct error *ret_error)
 
 /* ---- The whole ---- */
 
-static int missing(const struct sqlite *store, const char *name, struct error *ret_error)
-{
-    return error_set(ret_error, ERROR_CONFIG,
-                     "%s: table %s does not exist; set schema = \"create\", or run what `readside schema' prints",
-                     store->store.settings.uri, name);
-}
-
-static int compare_table(struct sqlite *store, const struct table *table, struct error *ret_error)
+static int compare_table(struct sqlite *store, const struct table *table, struct findings *findings, struct error *ret_error)
 {
     struct inspection in = {.store = store, .table = table, .sql = "", .out = BUFFER_INIT};
     int result;
 
     store_table_name(&store->store.scope, table, in.name);
     result = find_sql(store, "table", in.name, &in.sql, ret_error);
-    if (result == 0 && in.sql[0] == '\0')
-        return missing(store, in.name, ret_error);
+    if (result == 0 && in.sql[0] == '\0') {
+        findings_note_missing(findings, in.name);
+        return 0;
+    }
     if (result == 0)
         result = find_columns(&in, ret_error);
     if (result == 0) {
@@ -307,15 +303,12 @@ static int compare_table(struct sqlite *store, const struct table *table, struct
     if (result == 0 && buffer_failed(&in.out))
         result = sqlite_out_of_memory(ret_error);
     if (result == 0 && in.out.size > 0)
-        result = error_set(ret_error, ERROR_CONFIG,
-                           "table %s differs from what the plugin declares%s. Raise the pipeline's `version' to have new tables beside "
-                           "it",
-                           in.name, in.out.data);
+        findings_note_drift(findings, in.name, in.out.data);
     buffer_free(&in.out);
     return result;
 }
 
-static int check_host_tables(struct sqlite *store, struct error *ret_error)
+static int check_host_tables(struct sqlite *store, struct findings *findings, struct error *ret_error)
 {
     static const char *const names[] = {"readside_projections", "readside_tables", "readside_positions", "readside_outbox", "readside_audit"};
     int result = 0;
@@ -326,7 +319,7 @@ static int check_host_tables(struct sqlite *store, struct error *ret_error)
         result = sqlite_query(store, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1", names[i], &n,
                                   ret_error);
         if (result == 0 && n == 0)
-            result = missing(store, names[i], ret_error);
+            findings_note_missing(findings, names[i]);
     }
     return result;
 }
@@ -334,11 +327,24 @@ static int check_host_tables(struct sqlite *store, struct error *ret_error)
 static int check_all(struct sqlite *store, struct error *ret_error)
 {
     const struct store_scope *scope = &store->store.scope;
-    int result = check_host_tables(store, ret_error);
+    struct findings findings = {0};
+    int result = check_host_tables(store, &findings, ret_error);
 
-    for (uint32_t i = 0; i < scope->n_tables && result == 0; i++)
+    for (uint32_t i = 0; i < scope->n_tables && result == 0; i++) {
+        struct error failure = {0};
+
         if (!scope->tables[i].is_omitted)
-            result = compare_table(store, &scope->tables[i], ret_error);
+            result = compare_table(store, &scope->tables[i], &findings, &failure);
+        if (result == ERROR_CONFIG) {
+            findings_note_wrong(&findings, failure.text);
+            result = 0;
+        } else if (result != 0 && ret_error != NULL) {
+            *ret_error = failure;
+        }
+    }
+    if (result == 0)
+        return findings_judge(&findings, store->store.settings.uri, ret_error);
+    findings_free(&findings);
     return result;
 }
 

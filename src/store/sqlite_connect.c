@@ -72,6 +72,14 @@ static int check_folder(const char *path, const char *folder, struct error *ret_
     return 0;
 }
 
+static int not_there(const char *path, struct error *ret_error)
+{
+    error_set(ret_error, ERROR_CONFIG, "there is no file %s; a task makes it at its first start", path);
+    if (ret_error != NULL)
+        memcpy(ret_error->code, STORE_MISSING, sizeof STORE_MISSING);
+    return ERROR_CONFIG;
+}
+
 static int check_file(const struct sqlite *store, struct error *ret_error)
 {
     const char *path = store->store.settings.uri;
@@ -84,6 +92,8 @@ static int check_file(const struct sqlite *store, struct error *ret_error)
     if (stat(path, &status) != 0) {
         if (errno != ENOENT)
             return error_set(ret_error, ERROR_CONFIG, "%s: %s", path, strerror(errno));
+        if (store->store.settings.must_exist)
+            return not_there(path, ret_error);
         return !store->was_connected ? 0
                                   : error_set(ret_error, ERROR_TRANSIENT,
                                               "%s is gone; put it back, or restart to begin with an empty one", path);
@@ -108,8 +118,8 @@ static int check_version(struct error *ret_error)
 static int open_file(struct sqlite *store, struct error *ret_error)
 {
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-    int code = sqlite3_open_v2(store->store.settings.uri, &store->connection,
-                               store->was_connected ? flags : flags | SQLITE_OPEN_CREATE, NULL);
+    bool makes_file = !store->was_connected && !store->store.settings.must_exist;
+    int code = sqlite3_open_v2(store->store.settings.uri, &store->connection, makes_file ? flags | SQLITE_OPEN_CREATE : flags, NULL);
 
     if (store->connection == NULL)
         return sqlite_out_of_memory(ret_error);
@@ -161,7 +171,6 @@ static int set_up(struct sqlite *store, struct error *ret_error)
         const char *pragma, *expected;
     } pragmas[] = {
         {"PRAGMA encoding", "UTF-8"}, /* text compares byte by byte */
-        {"PRAGMA journal_mode = WAL", "wal"},
         {"PRAGMA synchronous = FULL; PRAGMA synchronous", "2"},
         {"PRAGMA wal_autocheckpoint = 4000", "4000"},
         {"PRAGMA journal_size_limit = 67108864", "67108864"},
@@ -171,6 +180,8 @@ static int set_up(struct sqlite *store, struct error *ret_error)
 
     for (size_t i = 0; i < sizeof pragmas / sizeof pragmas[0] && result == 0; i++)
         result = expect(store, pragmas[i].pragma, pragmas[i].expected, ret_error);
+    if (result == 0 && !store->store.settings.must_exist) /* it is written into the file */
+        result = expect(store, "PRAGMA journal_mode = WAL", "wal", ret_error);
     if (result == 0)
         result = sqlite_execute(store, "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY", ret_error);
     return result;

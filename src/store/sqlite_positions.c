@@ -418,22 +418,52 @@ static int audit(struct sqlite *store, const struct store_operation *operation, 
     bind_place(statement, 3, operation->topic, operation->partition);
     sqlite3_bind_text(statement, 5, now, -1, SQLITE_STATIC);
     sqlite3_bind_text(statement, 6, operation->actor, -1, SQLITE_STATIC);
-    sqlite3_bind_text(statement, 7, operation->kind == STORE_SET ? "set" : "resume", -1, SQLITE_STATIC);
-    if (operation->kind == STORE_SET)
+    sqlite3_bind_text(statement, 7, store_operation_name(operation), -1, SQLITE_STATIC);
+    if (operation->kind != STORE_RESUME)
         sqlite3_bind_int64(statement, 8, operation->next_offset);
     sqlite3_bind_text(statement, 9, operation->reason, -1, SQLITE_STATIC);
     return sqlite_run(store, statement, "readside_audit", ret_error);
 }
 
+/* Nothing fits: there is no such position, or it is not halted, or elsewhere than the operator saw it. */
+static int not_changed(struct sqlite *store, const struct store_operation *operation, struct error *ret_error)
+{
+    sqlite3_stmt *statement;
+    int result, code;
+
+    if (operation->kind == STORE_RESUME)
+        return error_set(ret_error, ERROR_CONFIG, "%s/%d has no halted position in this version", operation->topic,
+                         (int)operation->partition);
+    result = sqlite_prepare(store,
+                            "SELECT next_offset FROM readside_positions WHERE pipeline = ?1 AND version = ?2 AND topic = ?3 "
+                            "AND part = ?4",
+                            &statement, ret_error);
+    if (result != 0)
+        return result;
+    sqlite_bind_scope(store, statement);
+    bind_place(statement, 3, operation->topic, operation->partition);
+    code = sqlite3_step(statement);
+    if (code == SQLITE_ROW)
+        result = store_moved_meanwhile(operation, sqlite3_column_int64(statement, 0), ret_error);
+    else if (code == SQLITE_DONE)
+        result = error_set(ret_error, ERROR_CONFIG, "%s/%d has no position in this version", operation->topic,
+                           (int)operation->partition);
+    else
+        result = sqlite_error(store, "looking at a position", ret_error);
+    sqlite3_reset(statement);
+    return result;
+}
+
 static int change_position(struct sqlite *store, const struct store_operation *operation, struct error *ret_error)
 {
-    bool is_set = operation->kind == STORE_SET;
+    bool is_set = operation->kind != STORE_RESUME;
     sqlite3_stmt *statement;
     char now[32];
     int result = sqlite_prepare(store,
                                 is_set ? "UPDATE readside_positions SET owner = NULL, epoch = epoch + 1, state = 'running', "
                                          "halt_kind = NULL, halt_reason = NULL, updated_at = ?5, next_offset = ?6, leader_epoch = -1, "
-                                         "cluster_id = ?7, topic_id = ?8 WHERE pipeline = ?1 AND version = ?2 AND topic = ?3 AND part = ?4"
+                                         "cluster_id = ?7, topic_id = ?8 WHERE pipeline = ?1 AND version = ?2 AND topic = ?3 AND part = ?4 "
+                                         "AND next_offset = ?9"
                                        : "UPDATE readside_positions SET owner = NULL, epoch = epoch + 1, state = 'running', "
                                          "halt_kind = NULL, halt_reason = NULL, updated_at = ?5 WHERE pipeline = ?1 AND version = ?2 "
                                          "AND topic = ?3 AND part = ?4 AND state = 'halted'",
@@ -449,11 +479,11 @@ static int change_position(struct sqlite *store, const struct store_operation *o
         sqlite3_bind_int64(statement, 6, operation->next_offset);
         sqlite3_bind_text(statement, 7, operation->cluster_id, -1, SQLITE_STATIC);
         sqlite_bind_id(store, statement, 8, operation->topic_id);
+        sqlite3_bind_int64(statement, 9, operation->base);
     }
     result = sqlite_run(store, statement, "changing a position", ret_error);
     if (result == 0 && sqlite3_changes(store->connection) != 1)
-        result = error_set(ret_error, ERROR_CONFIG, "%s/%d %s", operation->topic, (int)operation->partition,
-                           is_set ? "has no position in this version" : "has no halted position in this version");
+        result = not_changed(store, operation, ret_error);
     return result;
 }
 

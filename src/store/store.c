@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +26,20 @@ enum { N_DRIVERS = sizeof drivers / sizeof drivers[0] };
 void store_table_name(const struct store_scope *scope, const struct table *table, char ret_name[STORE_NAME_SIZE])
 {
     snprintf(ret_name, STORE_NAME_SIZE, "%s__v%d", table->name, (int)scope->version);
+}
+
+const char *store_operation_name(const struct store_operation *operation)
+{
+    static const char *const names[] = {[STORE_RESUME] = "resume", [STORE_SET] = "set", [STORE_SKIP] = "skip"};
+
+    return names[operation->kind];
+}
+
+int store_moved_meanwhile(const struct store_operation *operation, int64_t now, struct error *ret_error)
+{
+    return error_set(ret_error, ERROR_FENCED,
+                     "%s/%d was at offset %" PRId64 " and has moved meanwhile (now %" PRId64 "); nothing was changed: look again",
+                     operation->topic, (int)operation->partition, operation->base, now);
 }
 
 const char *const *store_kinds(void)

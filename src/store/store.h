@@ -46,10 +46,14 @@ struct store_settings {
     bool allow_plaintext;  /* permit a remote server without verified TLS */
     bool allow_constraints; /* permit CHECKs, foreign keys, triggers and unique indexes on the tables */
     bool is_pooled;        /* behind PgBouncer in transaction mode: no named prepared statements */
+    bool must_exist;       /* for commands: connecting makes nothing; a file that is not there is CONFIG with STORE_MISSING */
     int64_t connect_timeout_us;
     int64_t lock_timeout_us;
     int64_t statement_timeout_us;
 };
+
+/* The error's code where what is missing is all that is wrong: the file, or tables that store_create_schema() would make. */
+#define STORE_MISSING "missing"
 
 /* ---- Requests and results ---- */
 
@@ -114,9 +118,11 @@ struct store_read {
 struct store_operation {
     const char *topic;
     int32_t partition;
-    enum { STORE_RESUME, STORE_SET } kind; /* RESUME: a halted partition goes on where it stands; SET: at next_offset */
+    /* RESUME: a halted partition goes on where it stands; SET and SKIP: at next_offset. Each is recorded by its name. */
+    enum { STORE_RESUME, STORE_SET, STORE_SKIP } kind;
+    int64_t base;           /* SET, SKIP: where the operator saw it, so what next_offset must be now */
     int64_t next_offset;
-    const char *cluster_id; /* SET: the cluster and topic that the operator meant, as the broker names them now */
+    const char *cluster_id; /* SET, SKIP: the cluster and topic that the operator meant, as the broker names them now */
     uint8_t topic_id[16];
     const char *reason; /* of the operator; recorded in readside_audit */
     const char *actor;
@@ -194,16 +200,18 @@ int store_preflight(struct store *store, struct error *ret_error) MUST_CHECK;
 
 /* schema = "create": makes what is missing (host tables, NAME__vN, view NAME unless another version shows there); then checks. */
 int store_create_schema(struct store *store, struct error *ret_error) MUST_CHECK;
-/* CONFIG with a readable list of differences (missing table, column, type, key, null, extra column without default, view). */
+/* CONFIG with a readable list of differences (missing table, column, type, key, null, extra column without default, view), of all
+ * tables; its code is STORE_MISSING when whole tables are missing and nothing else is wrong. */
 int store_check_schema(struct store *store, struct error *ret_error) MUST_CHECK;
 /* The DDL that store_create_schema would run on an empty store, for `readside schema`. No connection needed. */
 int store_print_schema(const struct store_settings *settings, const struct store_scope *scope, struct buffer *ret_sql,
                        struct error *ret_error) MUST_CHECK;
 
-/* Every position of the pipeline's version, by topic and partition. The array lives until the next operation. */
+/* Every position of the pipeline's version, by topic and partition. The array lives until the next operation. CONFIG with
+ * STORE_MISSING: there is no table of positions yet. */
 int store_list_positions(struct store *store, const struct store_position **ret_positions, size_t *ret_n,
                          struct error *ret_error) MUST_CHECK;
-/* CONFIG when there is no such position, or RESUME finds it not halted. */
+/* CONFIG when there is no such position, or RESUME finds it not halted. FENCED when it is no longer at base: nothing was changed. */
 int store_operate(struct store *store, const struct store_operation *operation, struct error *ret_error) MUST_CHECK;
 /* Drops the version's tables, view (if it shows this version), positions and outbox messages not yet relayed. Running tasks are
  * fenced by it. */

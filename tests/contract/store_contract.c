@@ -11,10 +11,15 @@ static void test_schema_is_made_once_and_checked(void **state)
 {
     struct scene *scene = scene_new();
     struct buffer sql = BUFFER_INIT;
+    const struct store_position *list;
+    size_t n;
 
     (void)state;
     OK(scene, scene_connect(scene));
-    FAILS(scene, ERROR_CONFIG, "does not exist; set schema", store_check_schema(scene->store, &scene->error));
+    FAILS(scene, ERROR_CONFIG, "do not exist; set schema", store_check_schema(scene->store, &scene->error));
+    assert_string_equal(scene->error.code, STORE_MISSING);
+    FAILS(scene, ERROR_CONFIG, "", store_list_positions(scene->store, &list, &n, &scene->error));
+    assert_string_equal(scene->error.code, STORE_MISSING);
     OK(scene, store_create_schema(scene->store, &scene->error));
     OK(scene, store_create_schema(scene->store, &scene->error));
     OK(scene, store_check_schema(scene->store, &scene->error));
@@ -55,6 +60,26 @@ static void test_drift_is_told(void **state)
           store_check_schema(scene->store, &scene->error));
     scene_execute(scene, "ALTER TABLE accounts__v1 ADD COLUMN doc INTEGER");
     FAILS(scene, ERROR_CONFIG, "column doc is ", store_check_schema(scene->store, &scene->error));
+    scene_free(scene);
+}
+
+/* What is missing does not hide what is wrong with the other tables. */
+static void test_everything_wrong_is_told_at_once(void **state)
+{
+    struct scene *scene = scene_ready();
+
+    (void)state;
+    scene_execute(scene, "DROP VIEW accounts");
+    scene_execute(scene, "DROP TABLE accounts__v1");
+    FAILS(scene, ERROR_CONFIG, "table accounts__v1 does not exist", store_check_schema(scene->store, &scene->error));
+    assert_string_equal(scene->error.code, STORE_MISSING);
+    scene_execute(scene, "DROP TABLE readside_audit");
+    scene_execute(scene, "ALTER TABLE places__v1 RENAME COLUMN name TO label");
+    scene_execute(scene, "DROP VIEW totals");
+    FAILS(scene, ERROR_CONFIG, "tables readside_audit, accounts__v1 do not exist", store_check_schema(scene->store, &scene->error));
+    assert_non_null(strstr(scene->error.text, "table places__v1 differs from what the plugin declares; column name is missing"));
+    assert_non_null(strstr(scene->error.text, "table totals__v1 differs from what the plugin declares; the view totals is missing"));
+    assert_string_equal(scene->error.code, "");
     scene_free(scene);
 }
 
@@ -797,8 +822,8 @@ static void test_halts_and_operators(void **state)
     assert_false(scene->positions[0].is_halted);
     OK(scene, store_operate(scene->store, &operation, &scene->error));
     FAILS(scene, ERROR_FENCED, "events/", scene_write(scene, N_PARTITIONS));
-    operation = (struct store_operation){.topic = "events", .partition = 1, .kind = STORE_SET, .next_offset = 50, .cluster_id = "new",
-                                         .topic_id = {5}, .reason = "skip", .actor = "kim"};
+    operation = (struct store_operation){.topic = "events", .partition = 1, .kind = STORE_SET, .base = 100, .next_offset = 50,
+                                         .cluster_id = "new", .topic_id = {5}, .reason = "skip", .actor = "kim"};
     OK(scene, store_operate(scene->store, &operation, &scene->error));
     OK(scene, scene_resolve(scene));
     assert_false(scene->positions[0].is_missing);
@@ -810,6 +835,32 @@ static void test_halts_and_operators(void **state)
     operation.partition = 9;
     FAILS(scene, ERROR_CONFIG, "events/9 has no position", store_operate(scene->store, &operation, &scene->error));
     LOOK(scene, "2", "SELECT count(*) FROM readside_audit");
+    scene_free(scene);
+}
+
+/* Between the operator's look and word a task has gone on, or a colleague was quicker. */
+static void test_an_operator_moves_only_what_was_seen(void **state)
+{
+    struct scene *scene = scene_ready();
+    struct store_operation operation = {.topic = "events", .kind = STORE_SKIP, .base = 0, .next_offset = 2, .cluster_id = "cluster",
+                                        .topic_id = {9}, .reason = "junk", .actor = "kim"};
+
+    (void)state;
+    OK(scene, scene_write(scene, 1));
+    FAILS(scene, ERROR_FENCED, "events/0 was at offset 0 and has moved meanwhile (now 1); nothing was changed: look again",
+          store_operate(scene->store, &operation, &scene->error));
+    operation.kind = STORE_SET;
+    operation.base = 2;
+    operation.next_offset = 0;
+    FAILS(scene, ERROR_FENCED, "(now 1)", store_operate(scene->store, &operation, &scene->error));
+    LOOK(scene, "0", "SELECT count(*) FROM readside_audit");
+    OK(scene, scene_write(scene, 1)); /* the task was not disturbed */
+    operation.kind = STORE_SKIP;
+    operation.next_offset = 5;
+    OK(scene, store_operate(scene->store, &operation, &scene->error));
+    LOOK(scene, "5", "SELECT next_offset FROM readside_positions WHERE part = 0");
+    LOOK(scene, "2", "SELECT old_offset FROM readside_audit WHERE action = 'skip' AND new_offset = 5");
+    FAILS(scene, ERROR_FENCED, "(now 5)", store_operate(scene->store, &operation, &scene->error));
     scene_free(scene);
 }
 
@@ -825,7 +876,7 @@ static void test_reset_empties_a_version(void **state)
     LOOK(scene, "1", "SELECT count(*) FROM readside_audit WHERE action = 'reset' AND actor = 'kim'");
     set(scene, account(scene, "acc-1"), BALANCE, money(100));
     FAILS(scene, ERROR_FENCED, "events/0", scene_write(scene, 1));
-    FAILS(other, ERROR_CONFIG, "does not exist", store_check_schema(other->store, &other->error));
+    FAILS(other, ERROR_CONFIG, "do not exist", store_check_schema(other->store, &other->error));
     OK(other, store_create_schema(other->store, &other->error));
     OK(other, scene_insert_all(other)); /* as on the first day */
     OK(other, scene_claim(other));
@@ -914,6 +965,7 @@ int main(void)
         cmocka_unit_test(test_schema_is_made_once_and_checked),
         cmocka_unit_test(test_printed_schema_is_the_one_that_fits),
         cmocka_unit_test(test_drift_is_told),
+        cmocka_unit_test(test_everything_wrong_is_told_at_once),
         cmocka_unit_test(test_a_view_of_another_version_stays),
         cmocka_unit_test(test_first_positions),
         cmocka_unit_test(test_rows_without_positions_are_refused),
@@ -941,6 +993,7 @@ int main(void)
         cmocka_unit_test(test_a_dropped_table_is_told),
         cmocka_unit_test(test_messages_go_with_the_batch),
         cmocka_unit_test(test_halts_and_operators),
+        cmocka_unit_test(test_an_operator_moves_only_what_was_seen),
         cmocka_unit_test(test_reset_empties_a_version),
         cmocka_unit_test(test_more_shapes_than_statements),
         cmocka_unit_test(test_large_batches),

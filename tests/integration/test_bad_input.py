@@ -70,7 +70,7 @@ def test_skip_lets_the_partition_go_on(scene, store):
     assert skipped.returncode == 0, skipped.stderr
     made.reaches_end()
     assert [decimal.Decimal(row[2]) for row in made.accounts()] == [decimal.Decimal("12.00")]
-    assert store.query("SELECT action, old_offset, new_offset, reason FROM readside_audit") == [("set", 1, 2, "junk")]
+    assert store.query("SELECT action, old_offset, new_offset, reason FROM readside_audit") == [("skip", 1, 2, "junk")]
 
 
 def test_set_back_needs_to_accept_duplicates(scene, pg_store):

@@ -58,7 +58,31 @@ static void test_no_tables_yet(void **state)
     (void)state;
     OK(scene, connect_now(scene));
     assert_int_equal(store_check_schema(scene->store, &scene->error), ERROR_CONFIG);
-    assert_says(&scene->error, "table readside_projections does not exist; set schema = \"create\"");
+    assert_says(&scene->error, "tables readside_projections, readside_positions, readside_outbox, readside_audit, accounts__v1, "
+                               "totals__v1 do not exist; set schema = \"create\"");
+    scene_free(scene);
+}
+
+/* A command that looks makes no file, and leaves one that is there as it is. */
+static void test_a_look_changes_nothing(void **state)
+{
+    struct scene *scene = scene_new();
+    const struct store_position *list;
+    size_t n;
+
+    (void)state;
+    scene->settings.must_exist = true;
+    open_again(scene);
+    assert_int_equal(connect_now(scene), ERROR_CONFIG);
+    assert_string_equal(scene->error.code, STORE_MISSING);
+    assert_says(&scene->error, "there is no file ");
+    assert_int_equal(access(scene->path, F_OK), -1);
+    execute(scene, "CREATE TABLE t (a)"); /* the eye makes it, with the journal that SQLite makes by itself */
+    OK(scene, connect_now(scene));
+    assert_int_equal(store_list_positions(scene->store, &list, &n, &scene->error), ERROR_CONFIG);
+    assert_string_equal(scene->error.code, STORE_MISSING);
+    assert_int_equal(store_check_schema(scene->store, &scene->error), ERROR_CONFIG);
+    assert_string_equal(look(scene, "PRAGMA journal_mode"), "delete");
     scene_free(scene);
 }
 
@@ -181,7 +205,7 @@ int main(void)
         cmocka_unit_test(test_what_is_printed_is_what_is_made), cmocka_unit_test(test_an_omitted_table_is_left_out),
         cmocka_unit_test(test_no_tables_yet),                   cmocka_unit_test(test_differences_are_told),
         cmocka_unit_test(test_another_version_keeps_its_view),  cmocka_unit_test(test_preflight),
-        cmocka_unit_test(test_a_virtual_table_is_refused),
+        cmocka_unit_test(test_a_virtual_table_is_refused),      cmocka_unit_test(test_a_look_changes_nothing),
     };
 
     return cmocka_run_group_tests_name("sqlite_schema", tests, NULL, NULL);

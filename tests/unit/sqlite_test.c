@@ -412,8 +412,8 @@ static void test_operators_fence_tasks(void **state)
     assert_string_equal(scene->position.halt_reason, "amount is negative");
     OK(scene, store_operate(scene->store, &operation, &scene->error));
     assert_int_equal(write_now(scene, 1), ERROR_FENCED);
-    operation = (struct store_operation){.topic = "events", .kind = STORE_SET, .next_offset = 50, .cluster_id = "new", .topic_id = {5},
-                                         .reason = "skip", .actor = "kim"};
+    operation = (struct store_operation){.topic = "events", .kind = STORE_SET, .base = 3, .next_offset = 50, .cluster_id = "new",
+                                         .topic_id = {5}, .reason = "skip", .actor = "kim"};
     OK(scene, store_operate(scene->store, &operation, &scene->error));
     LOOK("50 new running 3", "SELECT next_offset || ' ' || cluster_id || ' ' || state || ' ' || "
                              "(SELECT old_offset FROM readside_audit WHERE action = 'set') FROM readside_positions");
