@@ -96,18 +96,6 @@ static void close_with(struct line *line, const char *closing)
     }
 }
 
-/* The bytes of the UTF-8 character at `at`; 0: not valid. */
-static size_t character_size(const char *at)
-{
-    unsigned char lead = (unsigned char)*at;
-    size_t size = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-
-    if (strnlen(at, size) < size || !text_is_utf8(at, size, NULL)) {
-        return 0;
-    }
-    return size;
-}
-
 /* The inside of a quoted string, JSON's escapes in both formats; bytes that are not UTF-8 become U+FFFD. */
 static void put_escaped(struct line *line, const char *text)
 {
@@ -125,7 +113,7 @@ static void put_escaped(struct line *line, const char *text)
             snprintf(escape, sizeof escape, "\\u%04x", c);
             put(line, escape, 6);
         } else {
-            size_t size = character_size(text);
+            size_t size = text_character_size(text);
 
             if (size == 0) {
                 put(line, "\xef\xbf\xbd", 3);

@@ -88,6 +88,14 @@ bool text_is_utf8(const char *data, size_t size, size_t *ret_code_points)
     return true;
 }
 
+size_t text_character_size(const char *text)
+{
+    unsigned char lead = (unsigned char)*text;
+    size_t size = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+
+    return strnlen(text, size) == size && text_is_utf8(text, size, NULL) ? size : 0;
+}
+
 bool text_read_int(const char *data, size_t size, int64_t *ret_value)
 {
     const char *at = data;

@@ -14,6 +14,8 @@ enum { TEXT_TIMESTAMP_SIZE = 28, TEXT_DATE_SIZE = 11, TEXT_UUID_SIZE = 37 };
 
 /* Is it valid UTF-8 (RFC 3629: no surrogates, no overlong forms) without NUL? ret_code_points may be NULL. */
 bool text_is_utf8(const char *data, size_t size, size_t *ret_code_points);
+/* The bytes of the first character of a terminated text that is not empty; 0: it is not valid. */
+size_t text_character_size(const char *text);
 
 bool text_read_int(const char *data, size_t size, int64_t *ret_value); /* decimal, optional sign, no blanks */
 bool text_read_real(const char *data, size_t size, double *ret_value); /* finite only, '.' as point in every locale */

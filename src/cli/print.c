@@ -55,15 +55,6 @@ void columns_print(struct columns *columns)
     *columns = (struct columns){0};
 }
 
-/* The bytes of the UTF-8 character at `at`; 0: not valid. */
-static size_t character_size(const char *at)
-{
-    unsigned char lead = (unsigned char)*at;
-    size_t size = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-
-    return strnlen(at, size) == size && text_is_utf8(at, size, NULL) ? size : 0;
-}
-
 void json_put_text(struct buffer *json, const char *text)
 {
     if (text == NULL) {
@@ -73,7 +64,7 @@ void json_put_text(struct buffer *json, const char *text)
     buffer_putc(json, '"');
     while (*text != '\0') {
         unsigned char c = (unsigned char)*text;
-        size_t size = character_size(text);
+        size_t size = text_character_size(text);
 
         if (size == 0)
             buffer_puts(json, "\xef\xbf\xbd");

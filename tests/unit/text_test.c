@@ -82,6 +82,19 @@ static void test_utf8_refuses_other_bytes(void **state)
 }
 
 /* One bad byte at each place of texts of each length, so that the words of eight are seen as well as the rest. */
+static void test_the_size_of_a_character(void **state)
+{
+    (void)state;
+    assert_int_equal(text_character_size("ab"), 1);
+    assert_int_equal(text_character_size("\xc3\xa9" "b"), 2);
+    assert_int_equal(text_character_size("\xe2\x82\xac"), 3);
+    assert_int_equal(text_character_size("\xf0\x9f\x98\x80"), 4);
+    assert_int_equal(text_character_size("\xe2\x82"), 0); /* cut off: nothing behind the end is looked at */
+    assert_int_equal(text_character_size("\xc3" "b"), 0);
+    assert_int_equal(text_character_size("\xa9"), 0);
+    assert_int_equal(text_character_size("\xff"), 0);
+}
+
 static void test_utf8_looks_at_every_byte(void **state)
 {
     char text[40];
@@ -385,6 +398,7 @@ int main(void)
         cmocka_unit_test(test_utf8_takes_every_code_point),
         cmocka_unit_test(test_utf8_refuses_other_bytes),
         cmocka_unit_test(test_utf8_looks_at_every_byte),
+        cmocka_unit_test(test_the_size_of_a_character),
         cmocka_unit_test(test_integers),
         cmocka_unit_test(test_reals),
         cmocka_unit_test(test_reals_equal_strtod),
