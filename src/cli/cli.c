@@ -116,10 +116,19 @@ static int check_words(const struct cli_command *command, const struct cli_argum
 /* getopt's answer for one option; anything but EXIT_CODE_OK ends the command. */
 static int take_option(const struct cli_command *command, int found, char **argv, struct cli_arguments *arguments)
 {
+    const struct cli_option *option;
+
     if (found == ':')
         return cli_misuse(command, "%s: %s needs a value", command->name, argv[optind - 1]);
     if (found == '?' || found == 0)
         return unknown_option(command, argv[optind - 1]);
+    option = &command->options[found - 1000];
+    if (option->is_repeatable && arguments->n_repeats == CLI_MAX_REPEATS)
+        return cli_misuse(command, "%s: more than %d times --%s", command->name, CLI_MAX_REPEATS, option->name);
+    if (option->is_repeatable)
+        arguments->repeats[arguments->n_repeats++] = optarg;
+    else if (optarg != NULL && arguments->values[found - 1000] != NULL)
+        return cli_misuse(command, "%s: --%s is given twice", command->name, option->name);
     arguments->values[found - 1000] = optarg != NULL ? optarg : "";
     return EXIT_CODE_OK;
 }
@@ -182,10 +191,6 @@ int cli_main(int argc, char **argv)
     if (strcmp(argv[1], "--version") == 0)
         argv[1] = (char *)"version";
     command = cli_find(argv[1]);
-    if (command != NULL && command->parses_itself && argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0)) {
-        cli_print_help(command);
-        return EXIT_CODE_OK;
-    }
     if (command != NULL)
         return command->run(argc - 1, argv + 1);
     meant = nearest(argv[1], command_name, NULL);
@@ -195,23 +200,3 @@ int cli_main(int argc, char **argv)
         cli_complain("no command `%s'; `readside help' lists them", argv[1]);
     return EXIT_CODE_USAGE;
 }
-
-/* Its file parses the arguments itself, since --option may come again and again. */
-static const struct cli_option test_plugin_options[] = {
-    {.name = "key", .argument = "FIELD", .summary = "the field of a payload that is the record key"},
-    {.name = "option", .argument = "NAME=VALUE", .summary = "an option of the plugin; may be given again"},
-};
-
-const struct cli_command cli_command_test_plugin = {
-    .name = "test-plugin",
-    .arguments = "[--key FIELD] [--option NAME=VALUE]... PLUGIN.so EVENTS.jsonl",
-    .summary = "Fold a file of events with a plugin, without any server, and print the tables",
-    .details = "Each line of the file is a payload in JSON, or a whole record, as docs/plugins.md says. The exit code is 1 when plugin or file\n"
-               "are refused, and 2 when an event was poison.",
-    .options = test_plugin_options,
-    .n_options = 2,
-    .min_words = 2,
-    .max_words = 2,
-    .parses_itself = true,
-    .run = cli_test_plugin,
-};

@@ -12,12 +12,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { CLI_MAX_OPTIONS = 16 };
+enum { CLI_MAX_OPTIONS = 16, CLI_MAX_REPEATS = 64 };
 
 struct cli_option {
     const char *name;     /* without the dashes */
     const char *argument; /* what its value is called in help texts; NULL: it takes none */
     const char *summary;
+    bool is_repeatable; /* may be given again and again; one option of a command at most */
 };
 
 struct cli_command {
@@ -29,7 +30,6 @@ struct cli_command {
     unsigned n_options;
     int min_words, max_words; /* positional arguments */
     bool is_hidden;
-    bool parses_itself;       /* its function does not call cli_parse(); the table is for help and manual */
     int (*run)(int argc, char **argv); /* argv[0]: the command's name. Returns the exit code */
 };
 
@@ -40,6 +40,8 @@ const struct cli_command *cli_find(const char *name); /* NULL: no such command *
 /* What was given. */
 struct cli_arguments {
     const char *values[CLI_MAX_OPTIONS]; /* by number in the option table: NULL: not given; "" for an option without value */
+    const char *repeats[CLI_MAX_REPEATS]; /* all values of the repeatable option, in order */
+    size_t n_repeats;
     char **words;                        /* positional arguments */
     int n_words;
 };
@@ -71,7 +73,5 @@ int cli_main(int argc, char **argv);
 extern const struct cli_command cli_command_run, cli_command_check, cli_command_config, cli_command_plugins, cli_command_schema,
     cli_command_status, cli_command_positions, cli_command_resume, cli_command_reset, cli_command_test_plugin, cli_command_task,
     cli_command_version, cli_command_help;
-
-int cli_test_plugin(int argc, char **argv); /* test_plugin.c */
 
 #endif

@@ -24,8 +24,8 @@
 #define READSIDE_PLUGINDIR "" /* built without configure */
 #endif
 
-enum { EXIT_REFUSED = 1, EXIT_POISON = 2 };
-enum { BATCH_EVENTS = 8, MAX_SETTINGS = 64, MAX_DEPTH = 64, LOAD_ROUNDS_MAX = 64 };
+enum { EXIT_REFUSED = 1, EXIT_POISON = 2 }; /* of its own, so that scripts tell a bad event from a bad plugin */
+enum { BATCH_EVENTS = 8, MAX_DEPTH = 64, LOAD_ROUNDS_MAX = 64 };
 
 static const struct batch_limits limits = {.max_rows = 1000000, .max_bytes = 256 * 1024 * 1024};
 static const size_t cache_bytes = 64 * 1024 * 1024;
@@ -34,7 +34,7 @@ struct arguments {
     const char *plugin;
     const char *events;
     const char *key; /* NULL: the default */
-    struct plugin_setting settings[MAX_SETTINGS];
+    struct plugin_setting settings[CLI_MAX_REPEATS];
     size_t n_settings;
 };
 
@@ -59,54 +59,27 @@ struct test {
 
 /* ---- Arguments ---- */
 
-static int misuse(const char *what, const char *argument)
+static const struct cli_option options[] = {
+    {.name = "key", .argument = "FIELD", .summary = "the field of a payload that is the record key"},
+    {.name = "option", .argument = "NAME=VALUE", .summary = "an option of the plugin; may be given again", .is_repeatable = true},
+};
+
+/* The texts stay the command line's; each is cut at its first '='. */
+static int read_arguments(const struct cli_arguments *given, struct arguments *ret_arguments)
 {
-    fprintf(stderr,
-            "readside test-plugin: %s%s\n"
-            "usage: readside test-plugin [--key FIELD] [--option NAME=VALUE]... PLUGIN.so EVENTS.jsonl\n",
-            what, argument);
-    return EXIT_REFUSED;
-}
+    ret_arguments->plugin = given->words[0];
+    ret_arguments->events = given->words[1];
+    ret_arguments->key = cli_value(&cli_command_test_plugin, given, "key");
+    for (size_t i = 0; i < given->n_repeats; i++) {
+        char *text = (char *)given->repeats[i], *equals = strchr(text, '=');
 
-static int add_setting(struct arguments *arguments, char *text)
-{
-    char *equals = strchr(text, '=');
-
-    if (equals == NULL || equals == text)
-        return misuse("an option is NAME=VALUE, not ", text);
-    if (arguments->n_settings == MAX_SETTINGS)
-        return misuse("too many options at ", text);
-    *equals = '\0';
-    arguments->settings[arguments->n_settings++] =
-        (struct plugin_setting){.name = text, .value = equals + 1, .place = "--option"};
-    return 0;
-}
-
-static int read_arguments(int argc, char **argv, struct arguments *ret_arguments)
-{
-    int result = 0;
-
-    for (int i = 1; i < argc && result == 0; i++) {
-        bool is_key = strcmp(argv[i], "--key") == 0, is_option = strcmp(argv[i], "--option") == 0;
-
-        if ((is_key || is_option) && i + 1 == argc)
-            return misuse("a value is missing behind ", argv[i]);
-        if (is_key)
-            ret_arguments->key = argv[++i];
-        else if (is_option)
-            result = add_setting(ret_arguments, argv[++i]);
-        else if (argv[i][0] == '-' && argv[i][1] != '\0')
-            return misuse("unknown option ", argv[i]);
-        else if (ret_arguments->plugin == NULL)
-            ret_arguments->plugin = argv[i];
-        else if (ret_arguments->events == NULL)
-            ret_arguments->events = argv[i];
-        else
-            return misuse("one argument too many: ", argv[i]);
+        if (equals == NULL || equals == text)
+            return cli_misuse(&cli_command_test_plugin, "test-plugin: an option is NAME=VALUE, not %s", text);
+        *equals = '\0';
+        ret_arguments->settings[ret_arguments->n_settings++] =
+            (struct plugin_setting){.name = text, .value = equals + 1, .place = "--option"};
     }
-    if (result == 0 && ret_arguments->events == NULL)
-        return misuse("a plugin and a file of events are needed", "");
-    return result;
+    return EXIT_CODE_OK;
 }
 
 /* ---- Opening ---- */
@@ -347,24 +320,41 @@ static int report(const struct test *test)
     return n_poison > 0 ? EXIT_POISON : 0;
 }
 
-int cli_test_plugin(int argc, char **argv)
+static int run_test_plugin(int argc, char **argv)
 {
+    struct cli_arguments given;
     struct arguments arguments = {0};
     struct test test = {0};
     struct error failure = {0};
-    int result = read_arguments(argc, argv, &arguments);
+    int exit_code, result;
 
-    if (result != 0)
-        return result;
+    if (!cli_parse(&cli_command_test_plugin, argc, argv, &given, &exit_code))
+        return exit_code;
+    exit_code = read_arguments(&given, &arguments);
+    if (exit_code != EXIT_CODE_OK)
+        return exit_code;
     result = open_parts(&test, &arguments, &failure);
     if (result == 0)
         result = run(&test, &failure);
     if (result != 0) {
-        fprintf(stderr, "readside test-plugin: %s\n", failure.text);
-        result = EXIT_REFUSED;
+        cli_complain("test-plugin: %s", failure.text);
+        exit_code = EXIT_REFUSED;
     } else {
-        result = report(&test);
+        exit_code = report(&test);
     }
     close_parts(&test);
-    return result;
+    return exit_code;
 }
+
+const struct cli_command cli_command_test_plugin = {
+    .name = "test-plugin",
+    .arguments = "[--key FIELD] [--option NAME=VALUE]... PLUGIN.so EVENTS.jsonl",
+    .summary = "Fold a file of events with a plugin, without any server, and print the tables",
+    .details = "Each line of the file is a payload in JSON, or a whole record, as docs/plugins.md says. The exit code is 1 when plugin or file\n"
+               "are refused, and 2 when an event was poison.",
+    .options = options,
+    .n_options = 2,
+    .min_words = 2,
+    .max_words = 2,
+    .run = run_test_plugin,
+};
