@@ -60,12 +60,6 @@ static void check_plugin(struct check *check)
                context->projection->path);
 }
 
-/* What schema = "create" will make is not wrong yet. */
-static bool is_made_at_start(const struct config_store *store, const struct error *failure)
-{
-    return strcmp(store->schema, "create") == 0 && strstr(failure->text, "does not exist") != NULL;
-}
-
 static void check_store(struct check *check)
 {
     struct context *context = &check->context;
@@ -76,19 +70,15 @@ static void check_store(struct check *check)
     int result;
 
     snprintf(what, sizeof what, "pipeline %s, store %s", context->pipeline->name, store->name);
-    result = parts_open_store(context->config, context->pipeline, context->projection, &context->store, &failure);
+    result = context_connect_store(context, &failure);
     if (result == 0)
-        result = store_start_connect(context->store, &failure);
-    if (result == 0)
-        result = store_finish(context->store, &failure);
-    if (result == 0) {
         result = store_check_schema(context->store, &failure);
-        is_fresh = result != 0 && is_made_at_start(store, &failure);
-        if (result == 0)
-            result = store_preflight(context->store, &failure);
-    }
+    /* What schema = "create" will make is not wrong yet. */
+    is_fresh = result != 0 && context_is_missing(&failure) && strcmp(store->schema, "create") == 0;
+    if (result == 0)
+        result = store_preflight(context->store, &failure);
     if (is_fresh)
-        found_well(what, "reachable; the tables will be made at the first start");
+        found_well(what, "reachable; what is missing will be made at the start");
     else if (result != 0)
         found_wrong(check, what, &failure);
     else

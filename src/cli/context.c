@@ -61,22 +61,49 @@ int context_open_plugin(struct context *context)
     return exit_code_of(result);
 }
 
-int context_open_store(struct context *context)
+bool context_is_missing(const struct error *failure)
+{
+    return strcmp(failure->code, STORE_MISSING) == 0;
+}
+
+/* Commands claim nothing, so their scope needs no owner. */
+int context_connect_store(struct context *context, struct error *ret_error)
 {
     static const struct projection positions_only = {.name = ""};
     const struct projection *projection = context->projection != NULL ? context->projection : &positions_only;
-    struct error failure = {0};
-    int result = parts_open_store(context->config, context->pipeline, projection, &context->store, &failure);
+    struct store_settings settings;
+    struct store_scope scope;
+    int result;
 
+    parts_store_settings(context->pipeline, &settings);
+    parts_store_scope(context->config, context->pipeline, projection, &scope);
+    settings.must_exist = true;
+    result = store_open(&settings, &scope, &context->store, ret_error);
     if (result == 0)
-        result = store_start_connect(context->store, &failure);
+        result = store_start_connect(context->store, ret_error);
     if (result == 0)
-        result = store_finish(context->store, &failure);
-    if (result != 0) {
-        error_wrap(&failure, "store %s", context->pipeline->store->name);
-        cli_fail(&failure);
-    }
-    return exit_code_of(result);
+        result = store_finish(context->store, ret_error);
+    return result;
+}
+
+int context_try_store(struct context *context, struct error *ret_error)
+{
+    struct error failure = {0};
+    int result = context_connect_store(context, &failure);
+
+    if (result != 0)
+        context_close_store(context);
+    if (result == 0 || context_is_missing(&failure))
+        return 0;
+    *ret_error = failure;
+    return error_wrap(ret_error, "store %s", context->pipeline->store->name);
+}
+
+int context_open_store(struct context *context)
+{
+    struct error failure = {0};
+
+    return context_try_store(context, &failure) != 0 ? cli_fail(&failure) : EXIT_CODE_OK;
 }
 
 void context_close_store(struct context *context)
@@ -102,26 +129,20 @@ void context_close(struct context *context)
     *context = (struct context){0};
 }
 
-/* The host's tables are made at the first start. */
-static bool says_not_there(const struct error *failure)
-{
-    return strcmp(failure->code, "42P01") == 0 || strstr(failure->text, "does not exist") != NULL ||
-           strstr(failure->text, "no such table") != NULL;
-}
-
 int context_list_positions(struct context *context, const struct store_position **ret_positions, size_t *ret_n,
                            struct error *ret_error)
 {
     struct error failure = {0};
-    int result = store_list_positions(context->store, ret_positions, ret_n, &failure);
+    int result;
 
-    if (result != 0 && says_not_there(&failure)) {
-        *ret_positions = NULL;
-        *ret_n = 0;
+    *ret_positions = NULL;
+    *ret_n = 0;
+    if (context->store == NULL)
         return 0;
-    }
-    if (result != 0)
-        *ret_error = failure;
+    result = store_list_positions(context->store, ret_positions, ret_n, &failure);
+    if (result == 0 || context_is_missing(&failure))
+        return 0;
+    *ret_error = failure;
     return result;
 }
 

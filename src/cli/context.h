@@ -24,11 +24,20 @@ int context_load(struct context *context, const char *config_path);
 int context_find_pipeline(struct context *context, const char *name);
 /* Loads the plugin with the pipeline's options. */
 int context_open_plugin(struct context *context);
-/* Connects to the store. Works without context_open_plugin(): then for positions only. */
-int context_open_store(struct context *context);
+/*
+ * Connects to the store as it is; nothing is made in it, nor an SQLite file. Works without context_open_plugin(): then for positions
+ * only. Prints nothing: 0 or an error class, CONFIG with STORE_MISSING when there is no such file.
+ */
+int context_connect_store(struct context *context, struct error *ret_error) MUST_CHECK;
+/* The same, where what is not there yet is no error: the context has no store then, and nothing is in it. */
+int context_try_store(struct context *context, struct error *ret_error) MUST_CHECK;
+int context_open_store(struct context *context); /* the same as a step: prints what is wrong */
 void context_close_store(struct context *context);
 int context_open_probe(struct context *context);
 void context_close(struct context *context);
+
+/* Is something not there yet (STORE_MISSING), and all else well? */
+bool context_is_missing(const struct error *failure);
 
 /* The positions of the pipeline's version; none when nothing was ever started. They live until the store's next operation. */
 int context_list_positions(struct context *context, const struct store_position **ret_positions, size_t *ret_n,

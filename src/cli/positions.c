@@ -28,7 +28,7 @@ struct move {
     int32_t partition;
     int64_t next_offset; /* of `set', and of `skip --to' */
     int64_t count;       /* of `skip --count'; 0: not given */
-    bool is_skip;
+    bool is_skip;        /* else it is `set' */
     bool accepts_loss;
     bool accepts_duplicates;
     const char *reason;
@@ -80,12 +80,18 @@ static int read_move(const struct cli_arguments *arguments, struct move *move)
                   : read_skip(cli_value(command, arguments, "to"), cli_value(command, arguments, "count"), move);
 }
 
+/* Setting it where it stands writes the ids of cluster and topic, and lets it go on. */
+static bool is_worth_setting(const struct view *view, const struct view_row *row, const struct move *move)
+{
+    return !move->is_skip && (row->position->is_halted || !view_fits(view, row));
+}
+
 /* Is the move what the operator accepts, and is there anything where it goes? */
-static int judge_move(const struct view_row *row, const struct move *move)
+static int judge_move(const struct view *view, const struct view_row *row, const struct move *move)
 {
     int64_t now = row->position->next_offset;
 
-    if (move->next_offset == now) {
+    if (move->next_offset == now && !is_worth_setting(view, row, move)) {
         cli_complain("%s[%" PRId32 "] stands at offset %" PRId64 " already", move->topic, move->partition, now);
         return EXIT_CODE_USAGE;
     }
@@ -99,13 +105,13 @@ static int judge_move(const struct view_row *row, const struct move *move)
                      move->topic, move->partition, now, move->next_offset);
         return EXIT_CODE_USAGE;
     }
-    if (move->next_offset > now && !move->accepts_loss) {
+    if (view_loses(view, row, move->next_offset) && !move->accepts_loss) {
         cli_complain("the events at offsets %" PRId64 " to %" PRId64 " of %s[%" PRId32 "] would never be applied; say --accept-loss if that "
                      "is meant",
-                     now, move->next_offset - 1, move->topic, move->partition);
+                     view_fits(view, row) ? now : row->facts.low, move->next_offset - 1, move->topic, move->partition);
         return EXIT_CODE_USAGE;
     }
-    if (move->next_offset < now && !move->accepts_duplicates) {
+    if (view_repeats(row, move->next_offset) && !move->accepts_duplicates) {
         cli_complain("the events at offsets %" PRId64 " to %" PRId64 " of %s[%" PRId32 "] would be applied again to rows that hold them "
                      "already; say --accept-duplicates if that is meant, or begin anew by `readside reset'",
                      move->next_offset, now - 1, move->topic, move->partition);
@@ -117,9 +123,10 @@ static int judge_move(const struct view_row *row, const struct move *move)
 static int carry_out(struct context *context, const struct view *view, const struct view_row *row, const struct move *move)
 {
     int64_t old_offset = row->position->next_offset;
-    struct store_operation operation = {.kind = STORE_SET,
+    struct store_operation operation = {.kind = move->is_skip ? STORE_SKIP : STORE_SET,
                                         .topic = move->topic,
                                         .partition = move->partition,
+                                        .base = old_offset,
                                         .next_offset = move->next_offset,
                                         .cluster_id = view->cluster_id,
                                         .reason = move->reason};
@@ -161,7 +168,7 @@ static int make_move(struct context *context, struct move *move)
     }
     if (move->count > 0)
         move->next_offset = row->position->next_offset + move->count;
-    exit_code = judge_move(row, move);
+    exit_code = judge_move(&view, row, move);
     if (exit_code == EXIT_CODE_OK)
         exit_code = carry_out(context, &view, row, move);
 out:
@@ -226,7 +233,9 @@ const struct cli_command cli_command_positions = {
     .summary = "List a pipeline's positions, or move one",
     .details = "skip goes forward and needs --accept-loss: the events between are never applied. set goes anywhere; back it needs\n"
                "--accept-duplicates: the events between are applied once more. Both need --reason, which is recorded with your name in\n"
-               "the table readside_audit, and let a halted partition go on. Running tasks notice by themselves.",
+               "the table readside_audit, and let a halted partition go on. Running tasks notice by themselves. Set to where it stands, a\n"
+               "halted partition takes the topic as it is now for its own: the way out when it was created again.\n"
+               "When a task moves the position between your look and your word, nothing is changed.",
     .options = options,
     .n_options = 5,
     .min_words = 2,

@@ -53,7 +53,9 @@ static int run_reset(int argc, char **argv)
         exit_code = confirm(context.pipeline);
     if (exit_code == EXIT_CODE_OK)
         exit_code = context_open_store(&context);
-    if (exit_code == EXIT_CODE_OK) {
+    if (exit_code == EXIT_CODE_OK && context.store == NULL) {
+        printf("pipeline %s, version %" PRId64 ": there is nothing to drop\n", context.pipeline->name, context.pipeline->version);
+    } else if (exit_code == EXIT_CODE_OK) {
         context_print_actor(actor, sizeof actor);
         if (store_reset(context.store, actor, &failure) != 0)
             exit_code = cli_fail(&failure);
@@ -69,8 +71,10 @@ const struct cli_command cli_command_reset = {
     .name = "reset",
     .arguments = "[--yes] CONFIG PIPELINE",
     .summary = "Drop a pipeline's tables and positions, so that it begins anew",
-    .details = "Asks for the pipeline's name, unless --yes is given. Stop the workers that run the pipeline first: a running one finds\n"
-               "its tables gone and stops the pipeline.",
+    .details = "Asks for the pipeline's name, unless --yes is given. Stop the workers that run the pipeline first, and start them when it\n"
+               "shall begin anew: a task that still runs is fenced at its next write and starts again by itself. With schema = \"create\" it\n"
+               "then builds the tables anew at once, with whatever plugin and options it runs on; with schema = \"check\" the pipeline stops\n"
+               "until somebody has made the tables and restarts the worker.",
     .options = options,
     .n_options = 1,
     .min_words = 2,

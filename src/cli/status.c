@@ -4,6 +4,8 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/context.h"
+#include "cli/halt.h"
+#include "cli/lag.h"
 #include "cli/print.h"
 #include "cli/view.h"
 #include "worker/probe.h"
@@ -20,7 +22,7 @@ static const struct cli_option options[] = {
 
 static void put_row(struct columns *columns, const struct view_row *row)
 {
-    char owner[TEXT_UUID_SIZE] = "";
+    char owner[TEXT_UUID_SIZE] = "", seconds[32] = "?";
 
     if (view_is_owned(row)) {
         text_print_uuid(row->position->owner, owner);
@@ -36,6 +38,9 @@ static void put_row(struct columns *columns, const struct view_row *row)
         columns_put(columns, "?");
         columns_put(columns, "?");
     }
+    if (row->lag_ms >= 0)
+        snprintf(seconds, sizeof seconds, "%" PRId64 ".%" PRId64, row->lag_ms / 1000, row->lag_ms % 1000 / 100);
+    columns_put(columns, seconds);
     columns_put_number(columns, row->position->events);
     columns_put(columns, view_state(row));
     columns_put(columns, owner);
@@ -44,8 +49,8 @@ static void put_row(struct columns *columns, const struct view_row *row)
 
 static void print_table(const struct view *view)
 {
-    static const char *const headings[] = {"TOPIC", "PARTITION", "NEXT", "END", "LAG", "EVENTS", "STATE", "OWNER", "UPDATED"};
-    struct columns columns = {.n_columns = 9, .is_right = {[1] = true, [2] = true, [3] = true, [4] = true, [5] = true}};
+    static const char *const headings[] = {"TOPIC", "PARTITION", "NEXT", "END", "LAG", "SECONDS", "EVENTS", "STATE", "OWNER", "UPDATED"};
+    struct columns columns = {.n_columns = 10, .is_right = {[1] = true, [2] = true, [3] = true, [4] = true, [5] = true, [6] = true}};
 
     for (size_t i = 0; i < sizeof headings / sizeof headings[0]; i++)
         columns_put(&columns, headings[i]);
@@ -63,20 +68,21 @@ static void print_halts(const struct context *context, const struct view *view)
             continue;
         printf("\n%s[%" PRId32 "] is halted at offset %" PRId64 " (%s): %s\n", position->topic, position->partition,
                position->next_offset, position->halt_kind, position->halt_reason);
-        printf("  Once the cause is gone:  readside resume %s %s %s %" PRId32 "\n", context->config->path, context->pipeline->name,
-               position->topic, position->partition);
-        if (strcmp(position->halt_kind, "poison") == 0 || strcmp(position->halt_kind, "unhandled") == 0)
-            printf("  To leave the event out:  readside positions %s %s skip %s %" PRId32 " --count 1 --accept-loss --reason TEXT\n",
-                   context->config->path, context->pipeline->name, position->topic, position->partition);
+        halt_print_ways(context, view, &view->rows[i]);
     }
 }
 
-static void print_view(const struct context *context, const struct view *view)
+/* failure: why there is nothing to be shown; NULL: there is. */
+static void print_view(const struct context *context, const struct view *view, const struct error *failure)
 {
     const struct config_pipeline *pipeline = context->pipeline;
 
     printf("pipeline %s, version %" PRId64 ", plugin %s, store %s%s\n", pipeline->name, pipeline->version, pipeline->plugin,
            pipeline->store->name, pipeline->is_enabled ? "" : " (not enabled)");
+    if (failure != NULL) {
+        printf("its positions cannot be read: %s\n", failure->text);
+        return;
+    }
     if (view->n == 0)
         printf("no positions yet: it has not run\n");
     else
@@ -87,6 +93,15 @@ static void print_view(const struct context *context, const struct view *view)
 }
 
 /* ---- For programs ---- */
+
+/* Milliseconds as seconds; negative: null. */
+static void put_seconds(struct buffer *json, int64_t ms)
+{
+    if (ms >= 0)
+        buffer_printf(json, "%" PRId64 ".%03" PRId64, ms / 1000, ms % 1000);
+    else
+        buffer_puts(json, "null");
+}
 
 static void put_position(struct buffer *json, const struct view_row *row)
 {
@@ -101,6 +116,8 @@ static void put_position(struct buffer *json, const struct view_row *row)
                       view_lag(row));
     else
         buffer_puts(json, ",\"low_offset\":null,\"end_offset\":null,\"lag\":null");
+    buffer_puts(json, ",\"lag_seconds\":");
+    put_seconds(json, row->lag_ms);
     text_print_uuid(position->owner, owner);
     buffer_printf(json, ",\"events\":%" PRId64 ",\"epoch\":%" PRId64 ",\"state\":\"%s\",\"owner\":", position->events, position->epoch,
                   view_state(row));
@@ -122,10 +139,35 @@ static void put_position(struct buffer *json, const struct view_row *row)
     buffer_putc(json, '}');
 }
 
-static void put_view(struct buffer *json, const struct context *context, const struct view *view)
+/* What the positions come to together. Without them it is not known. */
+static void put_sums(struct buffer *json, const struct view *view, bool is_known)
+{
+    int64_t lag = 0, lag_ms = 0, halted = 0;
+
+    for (size_t i = 0; i < view->n; i++) {
+        const struct view_row *row = &view->rows[i];
+
+        lag = lag < 0 || view_lag(row) < 0 ? -1 : lag + view_lag(row);
+        if (lag_ms >= 0 && (row->lag_ms < 0 || row->lag_ms > lag_ms))
+            lag_ms = row->lag_ms;
+        halted += row->position->is_halted ? 1 : 0;
+    }
+    if (is_known)
+        buffer_printf(json, ",\"halted\":%" PRId64 ",\"lag\":", halted);
+    else
+        buffer_puts(json, ",\"halted\":null,\"lag\":");
+    if (is_known && lag >= 0)
+        buffer_printf(json, "%" PRId64, lag);
+    else
+        buffer_puts(json, "null");
+    buffer_puts(json, ",\"lag_seconds\":");
+    put_seconds(json, is_known ? lag_ms : -1);
+}
+
+/* failure as in print_view(). */
+static void put_view(struct buffer *json, const struct context *context, const struct view *view, const struct error *failure)
 {
     const struct config_pipeline *pipeline = context->pipeline;
-    int64_t lag = 0, halted = 0;
 
     buffer_puts(json, "{\"name\":");
     json_put_text(json, pipeline->name);
@@ -141,16 +183,13 @@ static void put_view(struct buffer *json, const struct context *context, const s
         if (i > 0)
             buffer_putc(json, ',');
         put_position(json, &view->rows[i]);
-        lag = lag < 0 || view_lag(&view->rows[i]) < 0 ? -1 : lag + view_lag(&view->rows[i]);
-        halted += view->rows[i].position->is_halted ? 1 : 0;
     }
-    buffer_printf(json, "],\"halted\":%" PRId64 ",\"lag\":", halted);
-    if (lag >= 0)
-        buffer_printf(json, "%" PRId64, lag);
-    else
-        buffer_puts(json, "null");
+    buffer_putc(json, ']');
+    put_sums(json, view, failure == NULL);
     buffer_puts(json, ",\"broker_trouble\":");
     json_put_text(json, view->trouble[0] != '\0' ? view->trouble : NULL);
+    buffer_puts(json, ",\"error\":");
+    json_put_text(json, failure != NULL ? failure->text : NULL);
     buffer_putc(json, '}');
 }
 
@@ -160,21 +199,21 @@ static int show_pipeline(struct context *context, bool has_probe, const char *tr
 {
     struct view view = {0};
     struct error failure = {0};
-    int exit_code = context_open_store(context);
+    int result = context_try_store(context, &failure);
 
-    if (exit_code == EXIT_CODE_OK && view_read(context, has_probe, &view, &failure) != 0)
-        exit_code = cli_fail(&failure);
-    if (exit_code == EXIT_CODE_OK) {
-        if (!has_probe)
-            snprintf(view.trouble, sizeof view.trouble, "%s", trouble);
-        if (json == NULL)
-            print_view(context, &view);
-        else
-            put_view(json, context, &view);
-    }
+    if (result == 0)
+        result = view_read(context, has_probe, &view, &failure);
+    if (result == 0 && has_probe)
+        lag_read(context, &view);
+    if (!has_probe)
+        snprintf(view.trouble, sizeof view.trouble, "%s", trouble);
+    if (json == NULL)
+        print_view(context, &view, result != 0 ? &failure : NULL);
+    else
+        put_view(json, context, &view, result != 0 ? &failure : NULL);
     view_free(&view);
     context_close_store(context);
-    return exit_code;
+    return exit_code_of(result);
 }
 
 static int show_all(struct context *context, const char *only, struct buffer *json)
@@ -197,7 +236,7 @@ static int show_all(struct context *context, const char *only, struct buffer *js
         is_first = false;
         result = show_pipeline(context, has_probe, failure.text, json);
         if (result != EXIT_CODE_OK)
-            exit_code = result; /* the others may be well; JSON is then not printed at all */
+            exit_code = result; /* the others may be well */
     }
     return exit_code;
 }
@@ -220,7 +259,7 @@ static int run_status(int argc, char **argv)
         exit_code = context_find_pipeline(&context, only);
     if (exit_code == EXIT_CODE_OK) {
         exit_code = show_all(&context, only, wants_json ? &json : NULL);
-        if (wants_json && exit_code == EXIT_CODE_OK)
+        if (wants_json)
             printf("{\"pipelines\":[%s]}\n", json.size > 0 ? json.data : "");
     }
     buffer_free(&json);
@@ -233,8 +272,9 @@ const struct cli_command cli_command_status = {
     .arguments = "[--json] CONFIG [PIPELINE]",
     .summary = "Show how far each pipeline is, what lags and what is halted",
     .details = "Reads the store and the broker, so it works from any machine and while no worker runs. NEXT is the next offset to be\n"
-               "applied, END where the topic ends, LAG what is between them; EVENTS counts those applied. A partition is running when a\n"
-               "task owns it, free when none does, and halted when it waits for a person.",
+               "applied, END where the topic ends, LAG what is between them, SECONDS how old the first event is that waits there; EVENTS counts\n"
+               "those applied. A partition is running when a task owns it, free when none does, and halted when it waits for a person. A\n"
+               "pipeline whose store does not answer is shown with the reason, and the exit code tells.",
     .options = options,
     .n_options = 1,
     .min_words = 1,

@@ -55,7 +55,7 @@ int view_read(struct context *context, bool has_probe, struct view *ret_view, st
     if (view.rows == NULL)
         return error_set(ret_error, ERROR_BUG, "out of memory");
     for (size_t i = 0; i < view.n; i++)
-        view.rows[i].position = &positions[i];
+        view.rows[i] = (struct view_row){.position = &positions[i], .lag_ms = -1};
     if (has_probe)
         ask_broker(context, &view);
     *ret_view = view;
@@ -73,6 +73,29 @@ int64_t view_lag(const struct view_row *row)
     if (!row->has_facts)
         return -1;
     return row->facts.high > row->position->next_offset ? row->facts.high - row->position->next_offset : 0;
+}
+
+bool view_fits(const struct view *view, const struct view_row *row)
+{
+    static const uint8_t unknown[16];
+    const struct store_position *position = row->position;
+
+    if (view->cluster_id != NULL && strcmp(position->cluster_id, view->cluster_id) != 0)
+        return false;
+    return !row->has_facts || memcmp(position->topic_id, unknown, sizeof unknown) == 0 ||
+           memcmp(row->facts.topic_id, unknown, sizeof unknown) == 0 ||
+           memcmp(position->topic_id, row->facts.topic_id, sizeof unknown) == 0;
+}
+
+/* Of another topic no event is applied yet. */
+bool view_loses(const struct view *view, const struct view_row *row, int64_t next_offset)
+{
+    return next_offset > (view_fits(view, row) ? row->position->next_offset : row->facts.low);
+}
+
+bool view_repeats(const struct view_row *row, int64_t next_offset)
+{
+    return next_offset < row->position->next_offset;
 }
 
 bool view_is_owned(const struct view_row *row)

@@ -74,7 +74,7 @@ static int check_folder(const char *path, const char *folder, struct error *ret_
 
 static int not_there(const char *path, struct error *ret_error)
 {
-    error_set(ret_error, ERROR_CONFIG, "there is no file %s; a task makes it at its first start", path);
+    error_set(ret_error, ERROR_CONFIG, "there is no file %s yet; the first start makes it with schema = \"create\", or run what `readside schema' prints", path);
     if (ret_error != NULL)
         memcpy(ret_error->code, STORE_MISSING, sizeof STORE_MISSING);
     return ERROR_CONFIG;

@@ -239,6 +239,30 @@ def test_schema_check_does_not_create(scene, store):
     assert result.returncode != 0 and "schema" in result.stdout + result.stderr
 
 
+def test_check_and_status_make_nothing(scene, store):
+    made = one_partition(scene, store)
+    result = check(made)
+    assert result.returncode == 0 and "what is missing will be made at the start" in result.stdout, result.stdout + result.stderr
+    status = readside("status", made.config("looked"))
+    assert status.returncode == 0 and "no positions yet" in status.stdout, status.stderr
+    if store.kind == "sqlite":
+        assert not store.path.exists()
+    else:
+        assert store.query("SELECT relname FROM pg_class WHERE relname LIKE 'readside%%' OR relname LIKE 'accounts%%'") == []
+
+
+def test_check_looks_behind_a_missing_table(scene, store):
+    made = one_partition(scene, store, oracle.deposited("a", "1.00"))
+    worker = made.worker()
+    made.reaches_end()
+    worker.stop()
+    store.query("DROP TABLE readside_audit")
+    assert check(made).returncode == 0
+    store.query("ALTER TABLE accounts__v1 RENAME COLUMN owner TO holder")
+    result = check(made)
+    assert result.returncode == 78 and "column owner is missing" in result.stdout and "readside_audit" in result.stdout, result.stdout
+
+
 def test_an_unlogged_table_is_refused(scene, pg_store):
     made = one_partition(scene, pg_store, oracle.deposited("a", "1.00"))
     worker = made.worker()
@@ -284,6 +308,26 @@ def test_a_topic_created_again_stops_the_partition(scene, pg_store, kafka):
     _, reason = halted(made)
     assert "created again" in reason
     assert pg_store.query("SELECT balance FROM accounts") == [(decimal.Decimal("1.00"),)]
+
+
+def test_an_empty_topic_created_again_is_taken_up_where_it_stands(scene, store, kafka):
+    made = one_partition(scene, store)
+    worker = made.worker()
+    eventually(lambda: made.positions().get(0), 30, "a position")
+    worker.stop()
+    refused = readside("positions", worker.config, "bank", "set", made.topic, "0", "0", "--reason", "no need")
+    assert refused.returncode == 64 and "already" in refused.stderr
+    kafka.delete_topic(made.topic)
+    kafka.create_topic(made.topic, 1)
+    made.worker("w2")
+    assert halted(made)[0] == 0
+    status = readside("status", worker.config)
+    assert f"set {made.topic} 0 0 --reason TEXT" in status.stdout, status.stdout
+    done = readside("positions", worker.config, "bank", "set", made.topic, "0", "0", "--reason", "recreated on purpose")
+    assert done.returncode == 0, done.stderr
+    made.produce([oracle.deposited("a", "1.00")])
+    made.reaches_end()
+    assert [decimal.Decimal(row[2]) for row in made.accounts()] == [decimal.Decimal("1.00")]
 
 
 def test_events_deleted_by_retention_stop_the_partition(scene, pg_store, kafka):
@@ -340,6 +384,16 @@ def test_reset_drops_the_version(scene, store):
     made.worker("w2")
     made.reaches_end()
     assert [decimal.Decimal(row[2]) for row in made.accounts()] == [decimal.Decimal("1.00")]
+
+
+def test_reset_under_a_running_worker_builds_anew(scene, store):
+    made = one_partition(scene, store, oracle.deposited("a", "1.00"))
+    worker = made.worker()
+    made.reaches_end()
+    assert readside("reset", worker.config, "bank", "--yes").returncode == 0
+    made.produce([oracle.deposited("a", "2.00")])
+    made.reaches_end()
+    assert [decimal.Decimal(row[2]) for row in made.accounts()] == [decimal.Decimal("3.00")]
 
 
 def test_gaps_forbid_stops_at_a_gap(scene, pg_store):

@@ -2,6 +2,7 @@
 import datetime
 import decimal
 import json
+import time
 import uuid
 
 import pytest
@@ -282,3 +283,23 @@ def test_status_and_positions_read_store_and_broker(scene, store):
     assert made.topic in status.stdout
     positions = readside("positions", config, "bank")
     assert positions.returncode == 0 and made.topic in positions.stdout, positions.stderr
+
+
+def test_status_tells_how_old_the_first_waiting_event_is(scene, store, kafka):
+    made, _bank = bank_scene(scene, store, n=200)
+    worker = made.worker()
+    made.reaches_end()
+    worker.stop()
+    pipeline = json.loads(readside("status", "--json", worker.config).stdout)["pipelines"][0]
+    assert (pipeline["lag"], pipeline["lag_seconds"], pipeline["error"]) == (0, 0, None)
+    key, value = oracle.deposited("a", "1.00")
+    producer = kafka.producer()
+    for partition in range(3):  # the fourth has nothing new; the second event is younger and does not count
+        for age in (3600 * (partition + 1), 60):
+            producer.produce(made.topic, key=key, value=json.dumps(value), partition=partition, timestamp=int((time.time() - age) * 1000))
+    assert producer.flush(30) == 0
+    status = readside("status", "--json", worker.config)
+    pipeline = json.loads(status.stdout)["pipelines"][0]
+    hours = {row["partition"]: row["lag_seconds"] // 3600 for row in pipeline["positions"]}
+    assert (hours, pipeline["lag"], pipeline["lag_seconds"] // 3600) == ({0: 1, 1: 2, 2: 3, 3: 0}, 6, 3), status.stdout
+    assert " SECONDS " in readside("status", worker.config).stdout

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cli/halt.h"
+
 #include <cmocka.h>
 
 #include "cli/cli.h"
@@ -63,6 +65,7 @@ static void test_every_command_is_whole(void **state)
     (void)state;
     for (size_t i = 0; cli_commands[i] != NULL; i++) {
         const struct cli_command *command = cli_commands[i];
+        unsigned n_repeatable = 0;
 
         assert_ptr_equal(cli_find(command->name), command); /* no name twice */
         assert_non_null(command->arguments);
@@ -71,8 +74,12 @@ static void test_every_command_is_whole(void **state)
         assert_non_null(command->run);
         assert_true(command->n_options <= CLI_MAX_OPTIONS);
         assert_true(command->min_words <= command->max_words);
-        for (unsigned j = 0; j < command->n_options; j++)
+        for (unsigned j = 0; j < command->n_options; j++) {
             assert_non_null(command->options[j].summary);
+            n_repeatable += command->options[j].is_repeatable;
+            assert_true(!command->options[j].is_repeatable || command->options[j].argument != NULL);
+        }
+        assert_true(n_repeatable <= 1);
     }
     assert_null(cli_find("nonsense"));
 }
@@ -169,6 +176,12 @@ static void test_mistakes_name_the_way_out(void **state)
     assert_int_equal(RUN(STDERR_FILENO, "positions", "a", "b", "skip", "t", "0", "--to"), 64);
     assert_non_null(strstr(captured, "--to needs a value"));
     assert_int_equal(RUN(STDERR_FILENO, "status", "--json=yes", "x.conf"), 64);
+    assert_int_equal(RUN(STDERR_FILENO, "positions", "a", "b", "skip", "t", "0", "--to", "1", "--to", "2"), 64);
+    assert_non_null(strstr(captured, "--to is given twice"));
+    assert_int_equal(RUN(STDERR_FILENO, "test-plugin", "--optoin", "a=b", "x.so", "x.jsonl"), 64);
+    assert_non_null(strstr(captured, "did you mean --option?"));
+    assert_int_equal(RUN(STDERR_FILENO, "test-plugin", "--option", "a", "x.so", "x.jsonl"), 64);
+    assert_non_null(strstr(captured, "an option is NAME=VALUE, not a"));
 }
 
 static void test_positions_says_what_it_wants(void **state)
@@ -225,6 +238,136 @@ static void test_words_and_options_in_any_order(void **state)
     assert_null(cli_value(cli_find("status"), &arguments, "nonsense"));
 }
 
+static void test_an_option_given_again_and_again(void **state)
+{
+    char *argv[2 * (CLI_MAX_REPEATS + 1) + 4] = {"test-plugin", "--option", "a=1", "x.so", "--option=b=2", "x.jsonl"};
+    struct cli_arguments arguments;
+    int saved, exit_code, argc = 6;
+    FILE *file;
+
+    (void)state;
+    assert_true(cli_parse(cli_find("test-plugin"), argc, argv, &arguments, &exit_code));
+    assert_int_equal(arguments.n_words, 2);
+    assert_int_equal(arguments.n_repeats, 2);
+    assert_string_equal(arguments.repeats[0], "a=1");
+    assert_string_equal(arguments.repeats[1], "b=2");
+    for (int i = 2; i <= CLI_MAX_REPEATS; i++) {
+        argv[argc++] = "--option";
+        argv[argc++] = "c=3";
+    }
+    file = capture_begin(STDERR_FILENO, &saved);
+    assert_false(cli_parse(cli_find("test-plugin"), argc, argv, &arguments, &exit_code));
+    capture_end(file, STDERR_FILENO, saved);
+    assert_int_equal(exit_code, 64);
+    assert_non_null(strstr(captured, "more than 64 times --option"));
+}
+
+/* ---- Status ---- */
+
+/* The lines that status prints for a halt at offset 5 of a topic that holds 3 to 9. */
+static void ways_out(const char *kind, int64_t low, int64_t high, bool is_same_topic, bool has_facts)
+{
+    const struct config config = {.path = "c.conf"};
+    const struct config_pipeline pipeline = {.name = "bank"};
+    const struct context context = {.config = (struct config *)&config, .pipeline = &pipeline};
+    const struct store_position position = {.topic = "t", .partition = 2, .is_halted = true, .halt_kind = kind, .halt_reason = "",
+                                            .cluster_id = "c", .topic_id = {1}, .next_offset = 5};
+    struct view_row row = {.position = &position, .has_facts = has_facts,
+                           .facts = {.topic_id = {is_same_topic ? 1 : 2}, .low = low, .high = high}};
+    const struct view view = {.rows = &row, .n = 1, .cluster_id = has_facts ? "c" : NULL};
+    int saved;
+    FILE *file = capture_begin(STDOUT_FILENO, &saved);
+
+    halt_print_ways(&context, &view, &row);
+    capture_end(file, STDOUT_FILENO, saved);
+    assert_non_null(strstr(captured, "readside resume c.conf bank t 2\n"));
+}
+
+static void test_each_halt_has_its_ways_out(void **state)
+{
+    static const char *const of_an_event[] = {"poison", "unhandled", "partition", "corrupt"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof of_an_event / sizeof of_an_event[0]; i++) {
+        ways_out(of_an_event[i], 3, 9, true, true);
+        assert_non_null(strstr(captured, "readside positions c.conf bank skip t 2 --count 1 --accept-loss --reason TEXT\n"));
+    }
+    ways_out("gap", 3, 9, true, true);
+    assert_non_null(strstr(captured, "readside positions c.conf bank skip t 2 --to OFFSET --accept-loss --reason TEXT\n"));
+    ways_out("range", 7, 9, true, true); /* retention was quicker */
+    assert_non_null(strstr(captured, "readside positions c.conf bank set t 2 7 --accept-loss --reason TEXT\n"));
+    ways_out("range", 0, 4, true, true); /* the log was cut */
+    assert_non_null(strstr(captured, "readside positions c.conf bank set t 2 4 --accept-duplicates --reason TEXT\n"));
+    ways_out("range", 0, 0, false, false);
+    assert_non_null(strstr(captured, "set t 2 OFFSET --accept-loss|--accept-duplicates --reason TEXT\n"));
+    ways_out("identity", 0, 9, false, true); /* created again, with other events */
+    assert_non_null(strstr(captured, "readside positions c.conf bank set t 2 0 --accept-duplicates --reason TEXT\n"));
+    ways_out("identity", 5, 5, false, true);
+    assert_non_null(strstr(captured, "readside positions c.conf bank set t 2 5 --reason TEXT\n"));
+    ways_out("operator", 3, 9, true, true);
+    assert_null(strstr(captured, "positions"));
+}
+
+/* Where another topic has taken the name, what lies before an offset was never applied. */
+static void test_what_a_move_costs(void **state)
+{
+    const struct store_position position = {.cluster_id = "c", .topic_id = {1}, .next_offset = 5};
+    struct view_row row = {.position = &position, .has_facts = true, .facts = {.topic_id = {1}, .low = 3, .high = 9}};
+    struct view view = {.rows = &row, .n = 1, .cluster_id = "c"};
+
+    (void)state;
+    assert_true(view_fits(&view, &row));
+    assert_false(view_loses(&view, &row, 5));
+    assert_true(view_loses(&view, &row, 6));
+    assert_true(view_repeats(&row, 4));
+    assert_false(view_repeats(&row, 5));
+    row.facts.topic_id[0] = 0; /* a broker that knows no ids */
+    assert_true(view_fits(&view, &row));
+    row.facts.topic_id[0] = 2;
+    assert_false(view_fits(&view, &row));
+    assert_true(view_loses(&view, &row, 5));
+    assert_false(view_loses(&view, &row, 3));
+    row.facts.topic_id[0] = 1;
+    view.cluster_id = "another";
+    assert_false(view_fits(&view, &row));
+}
+
+static const char two_stores[] = "kafka = { bootstrap_servers = \"embedded\"; };\n"
+                                 "stores = { bad = { kind = \"sqlite\"; uri = \"%1$s\"; };\n"
+                                 "           good = { kind = \"sqlite\"; uri = \"%1$s/views.db\"; }; };\n"
+                                 "pipelines = { first = { topics = [ \"t\" ]; plugin = \"bank\"; store = \"bad\"; };\n"
+                                 "              second = { topics = [ \"t\" ]; plugin = \"bank\"; store = \"good\"; }; };\n";
+
+static void test_a_store_that_is_down_hides_no_other(void **state)
+{
+    char folder[] = "/tmp/readside-cli-XXXXXX", config[64], views[64];
+    FILE *file;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(config, sizeof config, "%s/readside.conf", folder);
+    snprintf(views, sizeof views, "%s/views.db", folder);
+    file = fopen(config, "w");
+    assert_non_null(file);
+    fprintf(file, two_stores, folder);
+    fclose(file);
+    assert_int_equal(RUN(STDOUT_FILENO, "status", "--json", config), 78);
+    assert_non_null(strstr(captured, "{\"pipelines\":[{\"name\":\"first\""));
+    assert_non_null(strstr(captured, "\"positions\":[],\"halted\":null,\"lag\":null,\"lag_seconds\":null"));
+    assert_non_null(strstr(captured, "\"error\":\"store bad: "));
+    assert_non_null(strstr(captured, "{\"name\":\"second\""));
+    assert_non_null(strstr(captured, "\"positions\":[],\"halted\":0,\"lag\":0,"));
+    assert_non_null(strstr(captured, "\"error\":null}]}"));
+    assert_int_equal(RUN(STDOUT_FILENO, "status", config), 78);
+    assert_non_null(strstr(captured, "its positions cannot be read: store bad: "));
+    assert_non_null(strstr(captured, "no positions yet"));
+    assert_int_equal(RUN(STDOUT_FILENO, "positions", config, "second"), 0);
+    assert_int_equal(RUN(STDOUT_FILENO, "resume", config, "second"), 0);
+    assert_int_equal(access(views, F_OK), -1); /* a look makes no file */
+    unlink(config);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 /* ---- Output ---- */
 
 static void test_columns_are_aligned(void **state)
@@ -269,6 +412,10 @@ int main(void)
         cmocka_unit_test(test_a_missing_config_is_named),
         cmocka_unit_test(test_version),
         cmocka_unit_test(test_words_and_options_in_any_order),
+        cmocka_unit_test(test_an_option_given_again_and_again),
+        cmocka_unit_test(test_each_halt_has_its_ways_out),
+        cmocka_unit_test(test_what_a_move_costs),
+        cmocka_unit_test(test_a_store_that_is_down_hides_no_other),
         cmocka_unit_test(test_columns_are_aligned),
         cmocka_unit_test(test_json_text),
     };
