@@ -1,12 +1,13 @@
 """Bad events, configs, plugins, servers: a message that names the place and the way out; nothing is lost or skipped unasked."""
 import decimal
 import json
+import subprocess
 
 import pytest
 
 import oracle
 from servers import eventually
-from worker import readside
+from worker import command, readside
 
 
 def one_partition(scene, store, *records, **keys):
@@ -82,6 +83,27 @@ def test_set_back_needs_to_accept_duplicates(scene, pg_store):
     done = readside("positions", worker.config, "bank", "set", made.topic, "0", "0", "--accept-duplicates", "--reason", "again")
     assert done.returncode == 0, done.stderr
     eventually(lambda: pg_store.query("SELECT balance FROM accounts") == [(decimal.Decimal("10.00"),)], 40)
+
+
+def test_a_task_that_commits_meanwhile_wins_over_a_move(scene, pg_store, postgres):
+    made = one_partition(scene, pg_store, oracle.deposited("a", "5.00"), oracle.deposited("a", "7.00"))
+    worker = made.worker()
+    made.reaches_end()
+    worker.stop()
+    task = postgres.connect(pg_store.database)  # stands in for one that is about to commit
+    task.autocommit = False
+    task.cursor().execute("UPDATE readside_positions SET next_offset = 1")
+    words = ("positions", worker.config, "bank", "set", made.topic, "0", "1", "--accept-duplicates", "--reason", "once more")
+    move = subprocess.Popen([str(word) for word in command(*words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        eventually(lambda: pg_store.query("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"), 30, "the move waits")
+        task.commit()
+        _, complaint = move.communicate(timeout=30)
+    finally:
+        task.close()
+        move.kill()
+    assert move.returncode == 77 and "has moved meanwhile (now 1)" in complaint, complaint
+    assert pg_store.query("SELECT count(*) FROM readside_audit") == [(0,)]
 
 
 def test_resume_tries_a_poison_event_again(scene, pg_store):
