@@ -230,6 +230,8 @@ int pg_print_schema(const struct store_scope *scope, struct buffer *ret_sql, str
 /* The value that a column starts from, as SQL. */
 void pg_print_fallback(struct buffer *sql, const struct column *column);
 int pg_check_schema(struct store *store, struct error *ret_error);
+/* Of a table that is not there: CONFIG when the version has positions. */
+int pg_refuse_lost(struct postgres *pg, const char *name, struct error *ret_error) MUST_CHECK;
 /* A query with the name of a relation as $1. The caller clears the result. NULL: ret_class and ret_error are set. */
 PGresult *pg_query_about(struct postgres *pg, const char *sql, const char *name, int *ret_class, struct error *ret_error);
 /* relkind of the relation ('r' table, 'v' view), or NUL when there is none. */

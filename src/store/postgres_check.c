@@ -264,6 +264,24 @@ static int compare_view(struct postgres *pg, const struct table *table, struct b
 
 /* ---- The whole ---- */
 
+int pg_refuse_lost(struct postgres *pg, const char *name, struct error *ret_error)
+{
+    struct pg_parameters parameters = {0};
+    PGresult *found = NULL;
+    char kind = '\0';
+    int class = pg_relation_kind(pg, "readside_positions", &kind, ret_error);
+
+    if (class != 0 || kind == '\0')
+        return class;
+    pg_put_scope(&parameters, &pg->store.scope);
+    found = pg_query(pg, "SELECT 1 FROM readside_positions WHERE pipeline = $1 AND version = $2 LIMIT 1", &parameters, &class, ret_error);
+    if (class == 0 && PQntuples(found) > 0)
+        class = store_lost_table(name, ret_error);
+    PQclear(found);
+    buffer_free(&parameters.bytes);
+    return class;
+}
+
 static int compare_table(struct postgres *pg, const struct table *table, struct findings *findings, struct error *ret_error)
 {
     char name[STORE_NAME_SIZE];
@@ -276,7 +294,9 @@ static int compare_table(struct postgres *pg, const struct table *table, struct 
     if (found == NULL)
         return class;
     if (PQntuples(found) == 0) {
-        findings_note_missing(findings, name);
+        class = pg_refuse_lost(pg, name, ret_error);
+        if (class == 0)
+            findings_note_missing(findings, name);
         goto out;
     }
     compare_columns(&out, table, found);
@@ -297,7 +317,8 @@ out:
 
 static int check_host_tables(struct postgres *pg, struct findings *findings, struct error *ret_error)
 {
-    static const char *const names[] = {"readside_projections", "readside_tables", "readside_positions", "readside_outbox", "readside_audit"};
+    static const char *const names[] = {"readside_projections", "readside_tables", "readside_positions", "readside_outbox",
+                                        "readside_audit"};
     int result = 0;
 
     for (size_t i = 0; i < sizeof names / sizeof names[0] && result == 0; i++) {

@@ -272,8 +272,10 @@ static int create_table(struct postgres *pg, const struct table *table, struct b
 
     store_table_name(scope, table, name);
     if (is_missing(pg, name, &result, ret_error)) {
+        result = pg_refuse_lost(pg, name, ret_error);
         print_table(sql, scope, table);
-        result = execute(pg, sql, ret_error);
+        if (result == 0)
+            result = execute(pg, sql, ret_error);
     }
     for (uint32_t i = 0; i < table->n_indexes && result == 0; i++) {
         name_index(scope, table, &table->indexes[i], name);

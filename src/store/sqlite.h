@@ -76,6 +76,8 @@ int sqlite_prepare(struct sqlite *store, const char *sql, sqlite3_stmt **ret_sta
 void sqlite_bind_scope(struct sqlite *store, sqlite3_stmt *statement); /* ?1 pipeline, ?2 version */
 /* Steps a statement that returns no rows. */
 int sqlite_run(struct sqlite *store, sqlite3_stmt *statement, const char *what, struct error *ret_error) MUST_CHECK;
+/* Of a table that is not there: CONFIG when the version has positions. */
+int sqlite_refuse_lost(struct sqlite *store, const char *name, struct error *ret_error) MUST_CHECK;
 /* CONFIG when another pipeline fills one of the version's tables. */
 int sqlite_check_owner(struct sqlite *store, struct error *ret_error) MUST_CHECK;
 /* Runs work between BEGIN IMMEDIATE and COMMIT; rolls back on any error. STORE_BUSY: another process holds the lock. */

@@ -279,6 +279,21 @@ static int compare_view(struct inspection *in, struct error *ret_error)
 
 /* ---- The whole ---- */
 
+int sqlite_refuse_lost(struct sqlite *store, const char *name, struct error *ret_error)
+{
+    char sql[120];
+    int64_t n = 0;
+    int result = sqlite_query(store, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1", "readside_positions", &n,
+                              ret_error);
+
+    if (result != 0 || n == 0)
+        return result;
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM readside_positions WHERE pipeline = ?1 AND version = %d",
+             (int)store->store.scope.version);
+    result = sqlite_query(store, sql, store->store.scope.pipeline, &n, ret_error);
+    return result == 0 && n > 0 ? store_lost_table(name, ret_error) : result;
+}
+
 static int compare_table(struct sqlite *store, const struct table *table, struct findings *findings, struct error *ret_error)
 {
     struct inspection in = {.store = store, .table = table, .sql = "", .out = BUFFER_INIT};
@@ -287,8 +302,10 @@ static int compare_table(struct sqlite *store, const struct table *table, struct
     store_table_name(&store->store.scope, table, in.name);
     result = find_sql(store, "table", in.name, &in.sql, ret_error);
     if (result == 0 && in.sql[0] == '\0') {
-        findings_note_missing(findings, in.name);
-        return 0;
+        result = sqlite_refuse_lost(store, in.name, ret_error);
+        if (result == 0)
+            findings_note_missing(findings, in.name);
+        return result;
     }
     if (result == 0)
         result = find_columns(&in, ret_error);
@@ -310,7 +327,8 @@ static int compare_table(struct sqlite *store, const struct table *table, struct
 
 static int check_host_tables(struct sqlite *store, struct findings *findings, struct error *ret_error)
 {
-    static const char *const names[] = {"readside_projections", "readside_tables", "readside_positions", "readside_outbox", "readside_audit"};
+    static const char *const names[] = {"readside_projections", "readside_tables", "readside_positions", "readside_outbox",
+                                        "readside_audit"};
     int result = 0;
 
     for (size_t i = 0; i < sizeof names / sizeof names[0] && result == 0; i++) {

@@ -89,10 +89,31 @@ int sqlite_print_schema(const struct store_scope *scope, struct buffer *ret_sql,
 
 /* ---- Making ---- */
 
+static int refuse_lost_tables(struct sqlite *store, struct error *ret_error)
+{
+    const struct store_scope *scope = &store->store.scope;
+    int result = 0;
+
+    for (uint32_t i = 0; i < scope->n_tables && result == 0; i++) {
+        char name[STORE_NAME_SIZE];
+        int64_t n = 0;
+
+        store_table_name(scope, &scope->tables[i], name);
+        if (!scope->tables[i].is_omitted)
+            result = sqlite_query(store, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1", name, &n, ret_error);
+        if (result == 0 && n == 0 && !scope->tables[i].is_omitted)
+            result = sqlite_refuse_lost(store, name, ret_error);
+    }
+    return result;
+}
+
 static int create_all(struct sqlite *store, struct error *ret_error)
 {
     struct buffer sql = BUFFER_INIT;
-    int result = sqlite_print_schema(&store->store.scope, &sql, ret_error);
+    int result = refuse_lost_tables(store, ret_error);
+
+    if (result == 0)
+        result = sqlite_print_schema(&store->store.scope, &sql, ret_error);
 
     if (result == 0)
         result = sqlite_execute(store, sql.data, ret_error);

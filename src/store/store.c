@@ -23,6 +23,15 @@ static const struct store_driver *const drivers[] = {
 
 enum { N_DRIVERS = sizeof drivers / sizeof drivers[0] };
 
+int store_lost_table(const char *name, struct error *ret_error)
+{
+    return error_set(ret_error, ERROR_CONFIG,
+                     "table %s does not exist, but this version has positions: made now, it would lack what the events before them gave. "
+                     "Bring it back from a backup together with readside_positions, start over with `readside reset', or raise the "
+                     "pipeline's `version'",
+                     name);
+}
+
 void store_table_name(const struct store_scope *scope, const struct table *table, char ret_name[STORE_NAME_SIZE])
 {
     snprintf(ret_name, STORE_NAME_SIZE, "%s__v%d", table->name, (int)scope->version);

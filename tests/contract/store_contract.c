@@ -69,6 +69,7 @@ static void test_everything_wrong_is_told_at_once(void **state)
     struct scene *scene = scene_ready();
 
     (void)state;
+    scene_execute(scene, "DELETE FROM readside_positions");
     scene_execute(scene, "DROP VIEW accounts");
     scene_execute(scene, "DROP TABLE accounts__v1");
     FAILS(scene, ERROR_CONFIG, "table accounts__v1 does not exist", store_check_schema(scene->store, &scene->error));
@@ -759,10 +760,13 @@ static void test_a_dropped_table_is_told(void **state)
     set(scene, account(scene, "acc-1"), BALANCE, money(100));
     FAILS(scene, ERROR_CONFIG, "accounts__v1", scene_write(scene, 1));
     LOOK(scene, "601", "SELECT sum(next_offset) FROM readside_positions");
+    /* Made anew it would lack the rows of the events before the position. */
+    FAILS(scene, ERROR_CONFIG, "accounts__v1 does not exist, but this version has positions",
+          store_create_schema(scene->store, &scene->error));
+    FAILS(scene, ERROR_CONFIG, "accounts__v1 does not exist, but this version has positions",
+          store_check_schema(scene->store, &scene->error));
+    scene_execute(scene, "DELETE FROM readside_positions");
     OK(scene, store_create_schema(scene->store, &scene->error));
-    set(scene, account(scene, "acc-1"), BALANCE, money(100));
-    OK(scene, scene_write(scene, 1));
-    LOOK(scene, "1", "SELECT count(*) FROM accounts");
     scene_free(scene);
 }
 

@@ -58,7 +58,7 @@ static void test_no_tables_yet(void **state)
     (void)state;
     OK(scene, connect_now(scene));
     assert_int_equal(store_check_schema(scene->store, &scene->error), ERROR_CONFIG);
-    assert_says(&scene->error, "tables readside_projections, readside_positions, readside_outbox, readside_audit, accounts__v1, "
+    assert_says(&scene->error, "tables readside_projections, readside_tables, readside_positions, readside_outbox, readside_audit, accounts__v1, "
                                "totals__v1 do not exist; set schema = \"create\"");
     scene_free(scene);
 }
