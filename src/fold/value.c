@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -108,6 +109,23 @@ static int fit_decimal(const struct table *table, const struct column *column, s
     return decimal_misfit(table, column, decimal, ret_error);
 }
 
+/* The escape \u0000 of a character that PostgreSQL's jsonb cannot hold: refused for every store alike. */
+static bool holds_escaped_nul(const char *json, size_t size)
+{
+    const char *at = json, *end = json + size;
+
+    while ((at = memmem(at, (size_t)(end - at), "\\u0000", 6)) != NULL) {
+        size_t n_before = 0;
+
+        while (at - n_before > json && at[-1 - (ptrdiff_t)n_before] == '\\')
+            n_before++;
+        if (n_before % 2 == 0) /* else the backslash is itself escaped */
+            return true;
+        at += 6;
+    }
+    return false;
+}
+
 /* Of JSON only the encoding is checked: the host's own documents are valid, and a plugin's are its word. */
 static int fit_text(const struct table *table, const struct column *column, const struct cell *cell, struct error *ret_error)
 {
@@ -118,6 +136,8 @@ static int fit_text(const struct table *table, const struct column *column, cons
         return error_set(ret_error, ERROR_POISON, "%s.%s: the text is not valid UTF-8, or holds NUL", table->name, column->name);
     if (column->type == RS_JSON && cell->size == 0)
         return error_set(ret_error, ERROR_POISON, "%s.%s: empty text is not a JSON document", table->name, column->name);
+    if (column->type == RS_JSON && holds_escaped_nul(cell->as.data, cell->size))
+        return error_set(ret_error, ERROR_POISON, "%s.%s: the JSON holds the character \\u0000", table->name, column->name);
     if (column->length == 0 || code_points <= column->length)
         return 0;
     value_print(column, cell, text);

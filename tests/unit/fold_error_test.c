@@ -93,6 +93,8 @@ static void test_values_that_do_not_fit(void **state)
     poison(set(RAW, bytes("12345", 5)), "accounts.raw: 5 bytes, the column takes 4");
     poison(set(RAW, bytes("", SIZE_MAX)), "accounts.raw: 18446744073709551615 bytes are more than a value may have (268435456)");
     poison(set(NOTE, rs_value_json((struct rs_json){.data = "", .size = 0})), "accounts.note: empty text is not a JSON document");
+    poison(set(NOTE, rs_value_json((struct rs_json){.data = "[\"\\\\u0000\\u0000\"]", .size = 17})),
+           "accounts.note: the JSON holds the character \\u0000");
     poison(set(RATIO, rs_value_real(NAN)), "accounts.ratio: not a finite number");
     poison(set(RATIO, rs_value_real(-INFINITY)), "accounts.ratio: not a finite number");
     poison(set(OPENED, rs_value_timestamp((struct rs_timestamp){INT64_C(253402300800000000)})),
@@ -107,6 +109,7 @@ static void test_values_at_the_edge_fit(void **state)
     assert_int_equal(set(BALANCE, fixture_decimal(99999, 2)), 0);
     assert_int_equal(set(BALANCE, fixture_decimal(-9999900, 4)), 0);
     assert_int_equal(set(BALANCE, fixture_decimal(999, 0)), 0);
+    assert_int_equal(set(NOTE, rs_value_json((struct rs_json){.data = "[\"\\\\u0000\"]", .size = 11})), 0); /* a backslash, no NUL */
     assert_int_equal(set(OWNER, fixture_text("\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9")), 0); /* five characters */
     assert_int_equal(set(OWNER, rs_value_text((struct rs_text){.data = NULL, .size = 0})), 0);
     assert_int_equal(set(RAW, bytes("\0\0\0\0", 4)), 0);
