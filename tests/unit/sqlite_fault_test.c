@@ -217,8 +217,8 @@ static void test_a_killed_process_leaves_nothing_behind(void **state)
     scene_free(scene);
 }
 
-/* Writes batches until it is killed: each event adds 0.01 to one account. */
-static void write_for_ever(struct scene *scene)
+/* Writes batches until it is killed: each event adds 0.01 to one account. A byte tells of each. */
+static void write_for_ever(struct scene *scene, int has_written)
 {
     open_again(scene);
     if (connect_now(scene) != 0 || claim(scene) != 0)
@@ -230,7 +230,7 @@ static void write_for_ever(struct scene *scene)
             snprintf(name, sizeof name, "acc-%u", (i * 7 + j) % 400);
             apply(scene, account(scene, name), BALANCE, RS_ADD, money(1));
         }
-        if (write_now(scene, 200) != 0)
+        if (write_now(scene, 200) != 0 || write(has_written, "", 1) < 0)
             _exit(1);
     }
 }
@@ -243,22 +243,27 @@ static void test_killed_at_any_time_rows_and_position_agree(void **state)
     (void)state;
     for (int round = 0; round < 12; round++) {
         struct timespec pause = {0};
-        int status;
+        int status, pipes[2];
         pid_t child;
+        char byte;
 
         scene->store = store_close(scene->store);
         sqlite3_close(scene->eye);
         scene->eye = NULL;
+        assert_int_equal(pipe(pipes), 0);
         child = fork();
         assert_true(child >= 0);
         if (child == 0)
-            write_for_ever(scene);
+            write_for_ever(scene, pipes[1]);
+        close(pipes[1]);
+        assert_int_equal(read(pipes[0], &byte, 1), 1);
         random = random * 6364136223846793005ULL + 1442695040888963407ULL;
         pause.tv_nsec = 20000000 + (long)(random >> 40) % 60000000;
         nanosleep(&pause, NULL); /* the moment of death is the point, not a wait for anything */
         kill(child, SIGKILL);
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_true(WIFSIGNALED(status));
+        close(pipes[0]);
         open_again(scene);
         OK(scene, connect_now(scene));
         OK(scene, resolve(scene));
@@ -359,11 +364,14 @@ static void test_a_file_that_cannot_be_written(void **state)
         if (geteuid() == 0 && setuid(65534) != 0)
             _exit(2);
         scene->settings.uri = scene->path;
-        _exit(store_open(&scene->settings, &scene->scope, &scene->store, &scene->error) == 0 && connect_now(scene) == ERROR_CONFIG &&
-                      (strstr(scene->error.text, "may not write in the folder") != NULL ||
-                       strstr(scene->error.text, "may not read and write the file") != NULL)
-                  ? 0
-                  : 1);
+        status = store_open(&scene->settings, &scene->scope, &scene->store, &scene->error) == 0 && connect_now(scene) == ERROR_CONFIG &&
+                         (strstr(scene->error.text, "may not write in the folder") != NULL ||
+                          strstr(scene->error.text, "may not read and write the file") != NULL)
+                     ? 0
+                     : 1;
+        store_close(scene->store);
+        batch_free(scene->batch);
+        _exit(status);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
