@@ -45,6 +45,21 @@ static pthread_mutex_t context_lock = PTHREAD_MUTEX_INITIALIZER; /* guards the t
 static struct pair context[MAX_PAIRS];
 static size_t n_context;
 
+enum log_level log_level_named(const char *name)
+{
+    static const char *const names[] = {"error", "warn", "info", "debug"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(name, names[i]) == 0)
+            return (enum log_level)i;
+    return LOG_LEVEL_INFO;
+}
+
+enum log_format log_format_named(const char *name)
+{
+    return strcmp(name, "json") == 0 ? LOG_FORMAT_JSON : LOG_FORMAT_LOGFMT;
+}
+
 void log_setup(enum log_level level, enum log_format format)
 {
     atomic_store(&current_level, level);

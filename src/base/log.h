@@ -16,6 +16,9 @@
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum log_format { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
 
+/* By the names that the config uses; INFO and LOGFMT for others. */
+enum log_level log_level_named(const char *name);
+enum log_format log_format_named(const char *name);
 void log_setup(enum log_level level, enum log_format format);
 void log_context(const char *key, const char *value); /* both copied; at most 8 pairs, the same key replaces */
 

@@ -82,7 +82,7 @@ static int prepare(struct task_settings *settings, struct config **ret_config, s
     supervisor_setup_log(&(*ret_config)->worker);
     result = attach(ret_block, slot, settings, ret_error);
     if (result == 0)
-        result = guard_start(SPAWN_CONTROL_FD, settings->config->worker.shutdown_timeout_us, ret_error);
+        result = guard_start(SPAWN_CONTROL_FD, &settings->status->shutdown_timeout_us, ret_error);
     return result;
 }
 

@@ -1,5 +1,6 @@
 /*
- * status - the block of memory that a worker shares with its tasks: each task writes its slot, the supervisor reads it.
+ * status - the block of memory that a worker shares with its tasks: each task writes its slot, the supervisor reads it. The other
+ * way round go the few settings that a reload changes under running tasks.
  *
  * A memfd, inherited by the task over a fixed descriptor. Counters are C11 atomics; one writer each. Nothing in it decides
  * anything about data: it serves logs, watchdog and people.
@@ -32,6 +33,11 @@ struct task_status {
     _Atomic int64_t rewinds;
     _Atomic int64_t dropped;        /* records below the expected offset */
     _Atomic int64_t fenced;
+
+    /* the supervisor's word to the task, which heeds it each turn */
+    _Atomic int log_level;          /* enum log_level */
+    _Atomic int log_format;         /* enum log_format */
+    _Atomic int64_t shutdown_timeout_us;
 };
 
 struct status_block;

@@ -21,6 +21,7 @@ enum {
     RETRY_BASE_US = 200 * 1000,
     RETRY_MAX_US = 5 * 1000 * 1000,
     CLOSE_TIMEOUT_MS = 1000,
+    CONNECT_TURN_US = 100 * 1000,
 };
 
 struct task {
@@ -33,6 +34,7 @@ struct task {
     struct sink *sink;
     int signal_fd;
     bool must_stop;
+    int log_level, log_format; /* as last heeded */
     uint64_t random_state;
 };
 
@@ -44,6 +46,20 @@ static void beat(struct task *task, enum task_state state)
 
     atomic_store_explicit(&status->heartbeat_us, clock_system.monotonic_us(clock_system.self), memory_order_relaxed);
     atomic_store_explicit(&status->state, (int)state, memory_order_relaxed);
+}
+
+/* What a reload has changed for tasks that run. */
+static void heed_settings(struct task *task)
+{
+    int level = atomic_load_explicit(&task->settings->status->log_level, memory_order_relaxed);
+    int format = atomic_load_explicit(&task->settings->status->log_format, memory_order_relaxed);
+
+    if (level == task->log_level && format == task->log_format)
+        return;
+    task->log_level = level;
+    task->log_format = format;
+    log_setup((enum log_level)level, (enum log_format)format);
+    log_debug("log settings changed", NULL);
 }
 
 static void log_fact(enum sink_fact fact, const char *topic, const char *partition, const char *offset, const char *text)
@@ -109,6 +125,13 @@ static void on_client_log(int level, const char *facility, const char *text)
     log_line(level <= 4 ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "kafka client", "facility", facility, "text", text, NULL);
 }
 
+static void log_counters(const struct sink_counters *counters)
+{
+    log_info("task ends", "events", log_number(counters->events), "batches", log_number(counters->batches), "rows",
+             log_number(counters->rows), "skipped", log_number(counters->skipped), "unhandled", log_number(counters->unhandled),
+             "rewinds", log_number(counters->rewinds), NULL);
+}
+
 static void publish(struct task *task)
 {
     struct task_status *status = task->settings->status;
@@ -161,13 +184,29 @@ static void pause_before_retry(struct task *task, unsigned attempt, const struct
 
 /* ---- Getting ready ---- */
 
+/* Waiting for a store that is slow to answer is a sign of life, and ends when the task shall. */
+static int finish_connect(struct task *task, struct error *ret_error)
+{
+    int result;
+
+    while ((result = store_poll(task->store, ret_error)) == STORE_BUSY && !task->must_stop) {
+        int64_t left_us = store_deadline_us(task->store) - clock_system.monotonic_us(clock_system.self);
+
+        beat(task, TASK_CONNECTING);
+        wait_for(task, store_fd(task->store), store_events(task->store), false,
+                 left_us < 0 ? 0 : left_us < CONNECT_TURN_US ? left_us : CONNECT_TURN_US);
+    }
+    return result == STORE_BUSY ? error_set(ret_error, ERROR_TRANSIENT, "told to end while connecting") : result;
+}
+
 static int try_store(struct task *task, struct error *ret_error)
 {
     const struct config_store *store = task->settings->pipeline->store;
     int result = store_start_connect(task->store, ret_error);
 
     if (result == 0)
-        result = store_finish(task->store, ret_error);
+        result = finish_connect(task, ret_error);
+    beat(task, TASK_CONNECTING);
     if (result == 0)
         result = strcmp(store->schema, "create") == 0 ? store_create_schema(task->store, ret_error)
                                                       : store_check_schema(task->store, ret_error);
@@ -192,7 +231,7 @@ static int insist(struct task *task, enum task_state state, int (*try)(struct ta
 
         beat(task, state);
         result = try(task, &failure);
-        if (result == 0)
+        if (result == 0 || task->must_stop)
             return 0;
         if (result != ERROR_TRANSIENT && result != ERROR_UNKNOWN) {
             *ret_error = failure;
@@ -210,7 +249,8 @@ static int open_signals(struct task *task, struct error *ret_error)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigprocmask(SIG_BLOCK, &signals, NULL);
-    signal(SIGINT, SIG_IGN); /* a terminal sends it to the whole group; the supervisor decides */
+    signal(SIGINT, SIG_IGN); /* a terminal sends them to the whole group; the supervisor decides */
+    signal(SIGHUP, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     task->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (task->signal_fd < 0)
@@ -276,6 +316,7 @@ static int run(struct task *task, struct error *ret_error)
     while (result == 0 && !task->must_stop) {
         result = sink_step(task->sink, ret_error);
         publish(task);
+        heed_settings(task);
         wait_for(task, -1, 0, false, 0); /* only a look: is it time to stop? */
     }
     return result;
@@ -299,6 +340,8 @@ int task_run(const struct task_settings *settings, struct error *ret_error)
     struct task task = {.settings = settings, .signal_fd = -1};
     int result;
 
+    task.log_level = atomic_load_explicit(&settings->status->log_level, memory_order_relaxed);
+    task.log_format = atomic_load_explicit(&settings->status->log_format, memory_order_relaxed);
     task.random_state = (uint64_t)clock_system.wall_us(clock_system.self) ^ ((uint64_t)getpid() << 32);
     log_context("pipeline", settings->pipeline->name);
     log_context("task", log_number(settings->index));
@@ -310,9 +353,11 @@ int task_run(const struct task_settings *settings, struct error *ret_error)
     }
     beat(&task, TASK_STOPPING);
     if (task.sink != NULL)
-        sink_stop(task.sink, settings->config->worker.shutdown_timeout_us / 2);
-    if (task.sink != NULL)
+        sink_stop(task.sink, atomic_load_explicit(&settings->status->shutdown_timeout_us, memory_order_relaxed) / 2);
+    if (task.sink != NULL) {
         publish(&task);
+        log_counters(&task.sink->counters);
+    }
     close_parts(&task);
     beat(&task, TASK_STOPPED);
     return result;

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 static int guarded_fd;
-static int grace_ms;
+static const _Atomic int64_t *grace;
 
 static void *watch(void *unused)
 {
@@ -24,19 +24,19 @@ static void *watch(void *unused)
     (void)unused;
     while (poll(&fd, 1, -1) <= 0 || (fd.revents & (POLLHUP | POLLERR | POLLNVAL)) == 0)
         ;
-    if (poll(NULL, 0, grace_ms) == 0) /* the main thread ends the process meanwhile */
+    if (poll(NULL, 0, (int)(atomic_load_explicit(grace, memory_order_relaxed) / 1000)) == 0) /* the main thread ends the process meanwhile */
         _exit(EXIT_CODE_TRANSIENT);
     return NULL;
 }
 
-int guard_start(int control_fd, int64_t grace_us, struct error *ret_error)
+int guard_start(int control_fd, const _Atomic int64_t *grace_us, struct error *ret_error)
 {
     sigset_t all, old;
     pthread_t thread;
     int code;
 
     guarded_fd = control_fd;
-    grace_ms = (int)(grace_us / 1000);
+    grace = grace_us;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the main thread's */
     code = pthread_create(&thread, NULL, watch, NULL);

@@ -6,9 +6,10 @@
 
 #include "base/error.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 
-/* Watches the control pipe from a thread: when its other end has closed, the process may live for grace_us more. */
-int guard_start(int control_fd, int64_t grace_us, struct error *ret_error) MUST_CHECK;
+/* Watches the control pipe from a thread: when its other end has closed, the process may live for *grace_us more. */
+int guard_start(int control_fd, const _Atomic int64_t *grace_us, struct error *ret_error) MUST_CHECK;
 
 #endif

@@ -9,7 +9,5 @@ enum plan_step plan_step(const struct plan_facts *facts)
         return facts->is_present ? PLAN_STOP : PLAN_KEEP;
     if (!facts->is_present)
         return PLAN_START;
-    if (facts->is_down)
-        return facts->old_fingerprint == facts->new_fingerprint ? PLAN_RETRY : PLAN_RESTART;
-    return facts->old_fingerprint == facts->new_fingerprint ? PLAN_KEEP : PLAN_RESTART;
+    return facts->is_down || facts->old_fingerprint != facts->new_fingerprint ? PLAN_RESTART : PLAN_KEEP;
 }

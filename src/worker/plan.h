@@ -10,8 +10,7 @@
 
 enum plan_step {
     PLAN_KEEP,    /* nothing that concerns it has changed */
-    PLAN_RETRY,   /* unchanged, but it is down: the cause may be gone */
-    PLAN_RESTART, /* other settings: stop it, then start it anew */
+    PLAN_RESTART, /* other settings, or down, and the cause may be gone: stop it, then start it anew */
     PLAN_STOP,    /* not there any more, or not enabled */
     PLAN_START,   /* new */
 };

@@ -40,8 +40,8 @@ static int add_actions(posix_spawn_file_actions_t *actions, const int *fds)
 }
 
 /*
- * Handlers as at the start of a program; TERM and INT stay blocked, so that they wait for the task's signal descriptor instead of
- * killing it while it starts.
+ * Handlers as at the start of a program; TERM, INT and HUP stay blocked, so that they wait for the task's signal descriptor
+ * instead of killing it while it starts.
  */
 static int set_signals(posix_spawnattr_t *attributes)
 {
@@ -51,6 +51,7 @@ static int set_signals(posix_spawnattr_t *attributes)
     sigemptyset(&blocked);
     sigaddset(&blocked, SIGTERM);
     sigaddset(&blocked, SIGINT);
+    sigaddset(&blocked, SIGHUP); /* a terminal sends it to the whole group; the supervisor reloads */
     sigfillset(&defaults);
     code = posix_spawnattr_setsigmask(attributes, &blocked);
     if (code == 0)

@@ -27,6 +27,7 @@ enum {
     END_TURN_US = 20 * 1000,        /* the same when waiting for the end */
     LATE_US = 5 * 1000 * 1000,      /* a turn so late means that we were stopped ourselves */
     COUNT_TIMEOUT_MS = 2000,
+    ASK_AGAIN_US = 1000 * 1000,
     STATUS_TEXT = 512,
 };
 
@@ -41,6 +42,12 @@ struct supervisor {
     struct unit *units;
     struct embedded *embedded;
     int64_t expected_partitions; /* of all pipelines, for until_end; -1: not asked yet */
+    struct {
+        int64_t partitions;
+        int64_t events;
+        int64_t since_us; /* nothing of it has changed since then, at the end of all partitions; 0: not at the end */
+        int64_t ask_at_us;
+    } end;
     int64_t turned_us;
     int64_t notified_us;
     int64_t patience_until_us; /* signs of life are not judged before: nobody could give any */
@@ -55,13 +62,7 @@ static int64_t now(void)
 
 void supervisor_setup_log(const struct config_worker *worker)
 {
-    static const char *const levels[] = {"error", "warn", "info", "debug"};
-    enum log_level level = LOG_LEVEL_INFO;
-
-    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
-        if (strcmp(worker->log_level, levels[i]) == 0)
-            level = (enum log_level)i;
-    log_setup(level, strcmp(worker->log_format, "json") == 0 ? LOG_FORMAT_JSON : LOG_FORMAT_LOGFMT);
+    log_setup(log_level_named(worker->log_level), log_format_named(worker->log_format));
 }
 
 static struct unit *find_unit(const struct supervisor *supervisor, const char *name)
@@ -96,14 +97,15 @@ static void put_in_force(struct supervisor *supervisor, const struct config *con
     enum plan_step step = plan_step(&facts);
     struct error failure = {0};
 
-    if (step == PLAN_RETRY)
-        unit_retry(unit, now());
+    if (step == PLAN_KEEP && unit != NULL && unit_adopt(&supervisor->host, unit, config, pipeline, &failure) != 0)
+        log_warn("tasks that start later do so by the old configuration", "pipeline", pipeline->name, "reason", failure.text, NULL);
     if (step == PLAN_STOP || step == PLAN_RESTART)
         unit_stop(&supervisor->host, unit, now());
     if (step == PLAN_STOP)
         log_info("pipeline is not enabled any more; stopping it", "pipeline", pipeline->name, NULL);
     if (step == PLAN_RESTART)
-        log_info("pipeline has other settings; starting it anew", "pipeline", pipeline->name, NULL);
+        log_info(facts.is_down ? "pipeline is down; trying it again" : "pipeline has other settings; starting it anew", "pipeline",
+                 pipeline->name, NULL);
     if ((step == PLAN_START || step == PLAN_RESTART) && add_unit(supervisor, config, pipeline, &failure) != 0) {
         log_error("pipeline cannot start", "pipeline", pipeline->name, "reason", failure.text, NULL);
         supervisor->exit_code = exit_code_of(failure.class);
@@ -296,31 +298,6 @@ static bool count_expected(struct supervisor *supervisor)
     return true;
 }
 
-static void look_for_end(struct supervisor *supervisor)
-{
-    int64_t partitions = 0, halted = 0;
-    bool is_down = false;
-
-    for (const struct unit *unit = supervisor->units; unit != NULL; unit = unit->next) {
-        is_down |= unit->is_down;
-        if (!unit->is_down && !unit_is_at_end(unit))
-            return;
-        partitions += unit_partitions(unit);
-        halted += unit_halted(unit);
-    }
-    if (supervisor->expected_partitions < 0 && !count_expected(supervisor))
-        return;
-    if (partitions < supervisor->expected_partitions && !is_down)
-        return;
-    if (halted > 0) {
-        log_error("the end is reached, but for halted partitions: `readside status' says why", "halted", log_number(halted), NULL);
-        supervisor->exit_code = EXIT_CODE_DATA;
-    } else {
-        log_info("every task has committed up to the end; stopping", "partitions", log_number(partitions), NULL);
-    }
-    begin_stop(supervisor);
-}
-
 /* Nothing runs, and nothing will without a person. */
 static bool is_finished(struct supervisor *supervisor)
 {
@@ -332,6 +309,57 @@ static bool is_finished(struct supervisor *supervisor)
     log_error("no pipeline can run; the worker ends", NULL);
     supervisor->exit_code = EXIT_CODE_CONFIG;
     return true;
+}
+
+/*
+ * Are partitions all that this worker will get? When it has every one of the topics; or when other workers of the group have the
+ * rest: what it owns, and what it has committed, has then not changed for as long as a session lasts.
+ */
+static bool is_settled(struct supervisor *supervisor, int64_t partitions)
+{
+    int64_t events = 0;
+
+    for (const struct unit *unit = supervisor->units; unit != NULL; unit = unit->next)
+        events += unit_events(unit);
+    if (partitions != supervisor->end.partitions || events != supervisor->end.events || supervisor->end.since_us == 0)
+        supervisor->end.since_us = now();
+    supervisor->end.partitions = partitions;
+    supervisor->end.events = events;
+    if (now() - supervisor->end.since_us >= supervisor->config->kafka.session_timeout_us)
+        return true;
+    if (supervisor->expected_partitions < 0 && now() >= supervisor->end.ask_at_us && !count_expected(supervisor))
+        supervisor->end.ask_at_us = now() + ASK_AGAIN_US;
+    return supervisor->expected_partitions >= 0 && partitions >= supervisor->expected_partitions;
+}
+
+static void look_for_end(struct supervisor *supervisor)
+{
+    int64_t partitions = 0, halted = 0;
+    bool is_any_up = false;
+
+    for (const struct unit *unit = supervisor->units; unit != NULL; unit = unit->next) {
+        if (!unit->is_down && !unit_is_at_end(unit)) {
+            supervisor->end.since_us = 0;
+            return;
+        }
+        if (unit->is_down && !unit_has_ended(unit))
+            return;
+        is_any_up |= !unit->is_down;
+        partitions += unit_partitions(unit);
+        halted += unit_halted(unit);
+    }
+    if (!is_any_up || !is_settled(supervisor, partitions))
+        return;
+    for (const struct unit *unit = supervisor->units; unit != NULL; unit = unit->next)
+        if (unit->is_down)
+            log_error("pipeline is down and has not reached the end", "pipeline", unit->name, NULL);
+    if (halted > 0) {
+        log_error("the end is reached, but for halted partitions: `readside status' says why", "halted", log_number(halted), NULL);
+        supervisor->exit_code = EXIT_CODE_DATA;
+    } else {
+        log_info("the tasks have committed up to the end; stopping", "partitions", log_number(partitions), NULL);
+    }
+    begin_stop(supervisor);
 }
 
 /* ---- Telling the service manager ---- */
@@ -350,7 +378,7 @@ static int64_t longer_lag(int64_t longest, int64_t lag_ms)
 static void print_status(const struct supervisor *supervisor, char *ret_text, size_t size)
 {
     unsigned n_units = 0, n_down = 0, n_tasks = 0, n_running = 0;
-    int64_t partitions = 0, halted = 0, events = 0, lag = 0, lag_ms = 0;
+    int64_t partitions = 0, halted = 0, events = 0, left_out = 0, lag = 0, lag_ms = 0;
     char behind[64] = "unknown";
 
     for (const struct unit *unit = supervisor->units; unit != NULL; unit = unit->next) {
@@ -361,6 +389,7 @@ static void print_status(const struct supervisor *supervisor, char *ret_text, si
         partitions += unit_partitions(unit);
         halted += unit_halted(unit);
         events += unit_events(unit);
+        left_out += unit_left_out(unit);
         lag = add_lag(lag, unit_lag(unit));
         lag_ms = longer_lag(lag_ms, unit_lag_ms(unit));
     }
@@ -369,8 +398,8 @@ static void print_status(const struct supervisor *supervisor, char *ret_text, si
     else if (lag >= 0)
         snprintf(behind, sizeof behind, "%lld records", (long long)lag);
     snprintf(ret_text, size,
-             "pipelines: %u, down: %u; tasks running: %u of %u; partitions: %lld, halted: %lld; events committed: %lld; lag: %s",
-             n_units, n_down, n_running, n_tasks, (long long)partitions, (long long)halted, (long long)events, behind);
+             "pipelines: %u, down: %u; tasks running: %u of %u; partitions: %lld, halted: %lld; events committed: %lld, left out: %lld; lag: %s",
+             n_units, n_down, n_running, n_tasks, (long long)partitions, (long long)halted, (long long)events, (long long)left_out, behind);
 }
 
 static void tell_service_manager(struct supervisor *supervisor)

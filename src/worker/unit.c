@@ -122,13 +122,35 @@ static int64_t read_counter(const _Atomic int64_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
+static void write_settings(const struct unit_host *host, struct task_status *status)
+{
+    atomic_store_explicit(&status->log_level, (int)log_level_named(host->limits.log_level), memory_order_relaxed);
+    atomic_store_explicit(&status->log_format, (int)log_format_named(host->limits.log_format), memory_order_relaxed);
+    atomic_store_explicit(&status->shutdown_timeout_us, host->limits.shutdown_timeout_us, memory_order_relaxed);
+}
+
+int unit_adopt(const struct unit_host *host, struct unit *unit, const struct config *config, const struct config_pipeline *pipeline,
+               struct error *ret_error)
+{
+    int fd = -1, result = pack_config(config, pipeline, &fd, ret_error);
+
+    if (result != 0)
+        return result;
+    close(unit->config_fd);
+    unit->config_fd = fd;
+    for (unsigned i = 0; i < unit->n_children; i++)
+        write_settings(host, unit->children[i].status);
+    return 0;
+}
+
 /* The slot as a new process finds it; its heart counts as beating from now. */
-static void clear_status(struct task_status *status, int64_t now_us)
+static void clear_status(const struct unit_host *host, struct task_status *status, int64_t now_us)
 {
     memset((void *)status, 0, sizeof *status); /* no process writes to it now */
     atomic_store_explicit(&status->lag, -1, memory_order_relaxed);
     atomic_store_explicit(&status->lag_ms, -1, memory_order_relaxed);
     atomic_store_explicit(&status->heartbeat_us, now_us, memory_order_relaxed);
+    write_settings(host, status);
 }
 
 static void start_child(struct unit_host *host, struct unit *unit, struct child *child, int64_t now_us)
@@ -140,7 +162,7 @@ static void start_child(struct unit_host *host, struct unit *unit, struct child 
 
     snprintf(index, sizeof index, "%u", (unsigned)(child - unit->children));
     snprintf(slot, sizeof slot, "%u", child->slot);
-    clear_status(child->status, now_us);
+    clear_status(host, child->status, now_us);
     child->started_us = now_us;
     child->is_stalled = false;
     if (spawn_task(arguments, status_block_fd(host->block), unit->config_fd, &child->pid, &child->control_fd, &failure) != 0) {
@@ -178,20 +200,6 @@ void unit_kill(struct unit *unit)
     for (unsigned i = 0; i < unit->n_children; i++)
         if (unit->children[i].state == CHILD_RUNNING || unit->children[i].state == CHILD_STOPPING)
             kill(unit->children[i].pid, SIGKILL);
-}
-
-void unit_retry(struct unit *unit, int64_t now_us)
-{
-    unit->is_down = false;
-    for (unsigned i = 0; i < unit->n_children; i++) {
-        struct child *child = &unit->children[i];
-
-        if (child->state == CHILD_ENDED) {
-            child->state = CHILD_WAITING;
-            child->due_us = now_us;
-            child->restart.failures = 0;
-        }
-    }
 }
 
 static void describe_end(const struct child *child, int wait_status, char *ret_text, size_t size)
@@ -372,6 +380,15 @@ int64_t unit_halted(const struct unit *unit)
     for (unsigned i = 0; i < unit->n_children; i++)
         if (is_running(&unit->children[i]))
             sum += atomic_load_explicit(&unit->children[i].status->halted, memory_order_relaxed);
+    return sum;
+}
+
+int64_t unit_left_out(const struct unit *unit)
+{
+    int64_t sum = 0;
+
+    for (unsigned i = 0; i < unit->n_children; i++)
+        sum += read_counter(&unit->children[i].status->skipped) + read_counter(&unit->children[i].status->unhandled);
     return sum;
 }
 

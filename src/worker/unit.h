@@ -75,7 +75,10 @@ void unit_reap(struct unit_host *host, struct unit *unit, int64_t now_us);
 /* Asks every process to end, within the shutdown time limit. */
 void unit_stop(struct unit_host *host, struct unit *unit, int64_t now_us);
 void unit_kill(struct unit *unit); /* at once */
-void unit_retry(struct unit *unit, int64_t now_us); /* of a unit that is down: starts it again */
+/* Another configuration is in force, in which nothing has changed that its tasks would have to start anew for: running tasks get what
+ * they can take over (how to log, how long to take for the end), those that start later all of it. */
+int unit_adopt(const struct unit_host *host, struct unit *unit, const struct config *config, const struct config_pipeline *pipeline,
+               struct error *ret_error) MUST_CHECK;
 
 bool unit_has_ended(const struct unit *unit);                        /* no process left */
 bool unit_is_fresh(const struct unit_host *host, const struct unit *unit, int64_t now_us); /* every process shows signs of life */
@@ -85,6 +88,7 @@ int64_t unit_halted(const struct unit *unit);
 /* Records not committed, and since when something has been missing, over the partitions owned here; -1: not known. */
 int64_t unit_lag(const struct unit *unit);
 int64_t unit_lag_ms(const struct unit *unit);
+int64_t unit_left_out(const struct unit *unit); /* events that its present processes have skipped, or found no handler for */
 int64_t unit_events(const struct unit *unit); /* committed since the unit began */
 /* Has every process that owns partitions reached their end, and at least one owns some? */
 bool unit_is_at_end(const struct unit *unit);

@@ -1,6 +1,7 @@
 """A worker as a service: what it tells its manager, how it ends frozen tasks, when it commits."""
 import os
 import re
+import shutil
 import signal
 import socket
 import time
@@ -9,6 +10,7 @@ import psycopg2
 import pytest
 
 import oracle
+from process import BUILD
 from servers import eventually
 from test_main_job import bank_scene
 
@@ -118,6 +120,67 @@ def test_reload_of_a_broken_config_changes_nothing(scene, pg_store):
     made.produce(more)
     made.agrees(bank.feed(more))
     assert worker.tasks(1) == before
+
+
+def test_reload_changes_the_log_level_of_running_tasks(scene, pg_store):
+    made, bank = bank_scene(scene, pg_store)
+    worker = made.worker()
+    made.agrees(bank)
+    before = worker.tasks(1)
+    made.config(worker={"log_level": "debug"})
+    worker.reload()
+    eventually(lambda: worker.lines("level=debug msg=.log settings changed.*task=0"), 20)
+    assert worker.tasks(1) == before
+
+
+def test_a_hangup_of_the_terminal_does_not_kill_tasks(scene, pg_store):
+    made, bank = bank_scene(scene, pg_store)
+    worker = made.worker()
+    made.agrees(bank)
+    before = worker.tasks(1)
+    worker.signal_task(signal.SIGHUP)
+    more = list(oracle.random_events(100, 50, seed=7))
+    made.produce(more)
+    made.agrees(bank.feed(more))
+    assert worker.tasks(1) == before
+
+
+def test_a_reload_starts_what_was_down_with_all_its_tasks(scene, pg_store, tmp_path):
+    late = tmp_path / "bank.so"
+    made, bank = bank_scene(scene, pg_store, tasks=3, plugin=str(late))
+    worker = made.worker(pipelines={"idle": {"topics": [made.topic], "plugin": "null"}})
+    eventually(lambda: worker.lines("pipeline stays down.*pipeline=bank"))
+    shutil.copy(BUILD / "plugins" / "bank.so", late)
+    worker.reload()
+    eventually(lambda: len(worker.tasks()) == 4, 20, "all tasks of both pipelines")
+    made.agrees(bank)
+
+
+def test_a_store_that_never_answers_does_not_hold_up_the_end(scene, tmp_path, pg_store):
+    with socket.create_server(("127.0.0.1", 0)) as hole:
+        made = scene(pg_store)
+        worker = made.worker(store={"uri": f"postgresql://nobody@127.0.0.1:{hole.getsockname()[1]}/none", "connect_timeout": "60s"},
+                             worker={"shutdown_timeout": "30s"})
+        connection, _ = hole.accept()
+        with connection:
+            assert worker.stop() == 0
+            assert not worker.lines("killed")
+
+
+def test_two_workers_run_until_the_end(scene, pg_store):
+    made, bank = bank_scene(scene, pg_store)
+    workers = [made.worker(name, "--until-end") for name in ("one", "two")]
+    assert [worker.popen.wait(120) for worker in workers] == [0, 0]
+    made.agrees(bank)
+
+
+def test_until_end_tells_which_pipeline_is_down(scene, pg_store):
+    made, bank = bank_scene(scene, pg_store)
+    worker = made.worker("w1", "--until-end", pipelines={"lost": {"topics": [made.topic], "plugin": "no_such_plugin"}})
+    assert worker.popen.wait(60) == 78
+    assert worker.lines("pipeline is down and has not reached the end.*pipeline=lost")
+    made.workers.remove(worker)
+    made.agrees(bank)
 
 
 def commits(store):

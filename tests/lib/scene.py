@@ -62,15 +62,15 @@ class Scene:
         self.bootstrap = kafka.bootstrap
         self.workers = []
 
-    def config(self, name="w1", kafka=(), store=(), worker=(), **keys):
-        """Writes a worker's config into a folder of its own; further arguments change keys. Returns its path."""
+    def config(self, name="w1", kafka=(), store=(), worker=(), pipelines=(), **keys):
+        """Writes a worker's config into a folder of its own; further pipelines and arguments that change keys. Returns its path."""
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         return write_config(
             folder / "readside.conf",
             {"bootstrap_servers": self.bootstrap, "session_timeout": "6s", **dict(kafka)},
             {"main": {**self.store.config(), **dict(store)}},
-            {self.pipeline: {**self.keys, **keys}},
+            {self.pipeline: {**self.keys, **keys}, **dict(pipelines)},
             {"name": name, "restart_delay": "50ms", "restart_delay_max": "1s", **dict(worker)})
 
     def worker(self, name="w1", *arguments, environment=(), **changes):

@@ -74,7 +74,7 @@ static void test_plan(void **state)
         {{.is_wanted = true, .new_fingerprint = 1}, PLAN_START},
         {{.is_wanted = true, .is_present = true, .old_fingerprint = 1, .new_fingerprint = 1}, PLAN_KEEP},
         {{.is_wanted = true, .is_present = true, .old_fingerprint = 1, .new_fingerprint = 2}, PLAN_RESTART},
-        {{.is_wanted = true, .is_present = true, .is_down = true, .old_fingerprint = 1, .new_fingerprint = 1}, PLAN_RETRY},
+        {{.is_wanted = true, .is_present = true, .is_down = true, .old_fingerprint = 1, .new_fingerprint = 1}, PLAN_RESTART},
         {{.is_wanted = true, .is_present = true, .is_down = true, .old_fingerprint = 1, .new_fingerprint = 2}, PLAN_RESTART},
         {{.is_present = true, .old_fingerprint = 1}, PLAN_STOP},
         {{.is_present = true, .is_down = true, .old_fingerprint = 1}, PLAN_STOP},
