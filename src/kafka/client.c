@@ -63,6 +63,18 @@ int client_set(rd_kafka_conf_t *conf, const char *name, const char *value, struc
     }
 }
 
+/* The lowest byte of librdkafka's number tells release candidates apart. */
+int client_check_version(int version, struct error *ret_error)
+{
+    if (version >> 8 >= CLIENT_VERSION_MIN)
+        return 0;
+    return error_set(ret_error, ERROR_CONFIG,
+                     "the librdkafka found at run time is %d.%d.%d, but %d.%d.%d or newer is needed: older ones lose end marks and "
+                     "get rebalances wrong; install a newer one, or let the dynamic loader find it first (ldd tells which it takes)",
+                     version >> 24 & 0xff, version >> 16 & 0xff, version >> 8 & 0xff, CLIENT_VERSION_MIN >> 16 & 0xff,
+                     CLIENT_VERSION_MIN >> 8 & 0xff, CLIENT_VERSION_MIN & 0xff);
+}
+
 int client_error_class(rd_kafka_resp_err_t code)
 {
     switch (code) {

@@ -13,6 +13,11 @@
 #include <librdkafka/rdkafka.h>
 #pragma GCC diagnostic pop
 
+enum { CLIENT_VERSION_MIN = 0x020d02 }; /* 2.13.2, as configure.ac has it: a byte each */
+
+/* Is the librdkafka that the program runs with (rd_kafka_version(), so not the one it was built with) new enough? Or CONFIG. */
+int client_check_version(int version, struct error *ret_error) MUST_CHECK;
+
 /* One property of a client under construction. CONFIG with librdkafka's words. */
 int client_set(rd_kafka_conf_t *conf, const char *name, const char *value, struct error *ret_error) MUST_CHECK;
 

@@ -246,11 +246,15 @@ static const struct consumer_operations operations = {
 
 int consumer_open(const struct consumer_settings *settings, struct consumer *ret_consumer, struct error *ret_error)
 {
-    struct member *member = calloc(1, sizeof(*member));
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    struct member *member = NULL;
+    rd_kafka_conf_t *conf = NULL;
     char text[512] = "";
-    int result;
+    int result = client_check_version(rd_kafka_version(), ret_error);
 
+    if (result != 0)
+        goto out;
+    conf = rd_kafka_conf_new();
+    member = calloc(1, sizeof(*member));
     if (!member) {
         result = error_set(ret_error, ERROR_BUG, "out of memory for a consumer");
         goto out;

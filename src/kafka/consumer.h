@@ -111,7 +111,7 @@ struct consumer_settings {
     size_t n_properties;
 };
 
-/* Connects lazily: a broker that is away is no error here. */
+/* Connects lazily: a broker that is away is no error here. CONFIG: settings, or a librdkafka too old at run time. */
 int consumer_open(const struct consumer_settings *settings, struct consumer *ret_consumer, struct error *ret_error) MUST_CHECK;
 /*
  * Leaves the group (dynamic members) and frees everything, within timeout_ms and about a second. Pending rebalances are answered.

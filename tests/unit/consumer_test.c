@@ -4,6 +4,7 @@
  */
 #include "base/clock.h"
 #include "kafka/consumer.h"
+#include "kafka/member.h"
 #include "kafka/properties.h"
 
 #include <poll.h>
@@ -615,6 +616,21 @@ static void a_broker_that_is_away_is_named_in_time(void **state)
     assert_true(now_ms() - begin_ms < 4000);
 }
 
+static void an_old_client_library_is_refused(void **state)
+{
+    struct error error = { 0 };
+
+    (void)state;
+    assert_int_equal(client_check_version(0x020d02ff, &error), 0);
+    assert_int_equal(client_check_version(0x030000ff, &error), 0);
+    assert_int_equal(client_check_version(rd_kafka_version(), &error), 0);
+    assert_int_equal(client_check_version(0x020d01ff, &error), ERROR_CONFIG);
+    assert_int_equal(client_check_version(0x020002ff, &error), ERROR_CONFIG);
+    assert_non_null(strstr(error.text, "2.0.2"));
+    assert_non_null(strstr(error.text, "2.13.2"));
+    assert_non_null(strstr(error.text, "install"));
+}
+
 static void a_missing_topic_is_told_and_its_coming_noticed(void **state)
 {
     const char *topics[] = { "late-topic" };
@@ -724,6 +740,7 @@ int main(void)
         cmocka_unit_test(closing_answers_what_is_pending),
         cmocka_unit_test(facts_tell_identity_and_bounds),
         cmocka_unit_test(a_broker_that_is_away_is_named_in_time),
+        cmocka_unit_test(an_old_client_library_is_refused),
         cmocka_unit_test(a_missing_topic_is_told_and_its_coming_noticed),
         cmocka_unit_test(a_fenced_instance_is_told),
         cmocka_unit_test(mirrored_positions_reach_the_group),
