@@ -69,6 +69,14 @@ static void on_error(rd_kafka_t *rk, int code, const char *text, void *opaque)
         *detail = '\0'; /* "(after 0ms in state CONNECT, 1 identical error(s) suppressed)" */
 }
 
+/* Kafka's committed offsets are a courtesy to lag tools: without this callback librdkafka warns of each that does not arrive. */
+static void on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *opaque)
+{
+    (void)rk, (void)list, (void)opaque;
+    if (code)
+        client_log(7, "COMMITFAIL", rd_kafka_err2str(code));
+}
+
 static const char *assignor_name(enum assignor assignor)
 {
     switch (assignor) {
@@ -166,6 +174,7 @@ static int configure(struct member *member, const struct consumer_settings *sett
     rd_kafka_conf_set_opaque(conf, member);
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_rebalance_cb(conf, member_on_rebalance);
+    rd_kafka_conf_set_offset_commit_cb(conf, on_commit);
     return 0;
 }
 

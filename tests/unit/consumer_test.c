@@ -703,6 +703,39 @@ static void mirrored_positions_reach_the_group(void **state)
     rd_kafka_destroy(other);
 }
 
+static _Atomic int n_commit_warnings, n_commit_notes;
+
+static void count_commit_lines(int level, const char *facility, const char *text)
+{
+    (void)text;
+    if (strcmp(facility, "COMMITFAIL") != 0)
+        return;
+    if (level < 7)
+        n_commit_warnings++;
+    else
+        n_commit_notes++;
+}
+
+static void a_mirror_that_fails_is_no_warning(void **state)
+{
+    struct partition_offset place = { "mirror-fails", 0, -1, 1 };
+    struct seen seen;
+
+    (void)state;
+    make_topic("mirror-fails", 1);
+    consumer_set_log(count_commit_lines);
+    open_member(&seen, "mirror-fails", new_group(), ASSIGNOR_RANGE);
+    join(&seen, "mirror-fails", 1);
+    TAKE_UNTIL(&seen, seen.n_ends > 0);
+    rd_kafka_mock_push_request_errors(cluster, 8 /* OffsetCommit */, 1, RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE);
+    seen.consumer.operations->mirror(seen.consumer.self, &place, 1);
+    TAKE_UNTIL(&seen, n_commit_warnings + n_commit_notes > 0);
+    assert_int_equal(n_commit_warnings, 0);
+    assert_int_equal(n_commit_notes, 1);
+    consumer_close(&seen.consumer, DEADLINE_MS);
+    consumer_set_log(NULL);
+}
+
 static void properties_are_checked(void **state)
 {
     const char *topics[] = { "any" };
@@ -744,6 +777,7 @@ int main(void)
         cmocka_unit_test(a_missing_topic_is_told_and_its_coming_noticed),
         cmocka_unit_test(a_fenced_instance_is_told),
         cmocka_unit_test(mirrored_positions_reach_the_group),
+        cmocka_unit_test(a_mirror_that_fails_is_no_warning),
         cmocka_unit_test(properties_are_checked),
     };
 
