@@ -63,6 +63,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *text, void *opaque)
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
         return; /* the reason of the last of them says more */
     member->reason_code = code;
+    member->is_reason_past = false;
     snprintf(member->reason, sizeof(member->reason), "%s", text);
     detail = strstr(member->reason, " (after ");
     if (detail)

@@ -25,6 +25,22 @@ static int remaining_ms(int64_t deadline_ms)
     return left > 1 ? (int)left : 1;
 }
 
+/*
+ * What the client complained of before this call is past and decides nothing: a connection cut in its TLS handshake hours ago is
+ * no wrong certificate. The words are kept as a hint, because the client does not say the same again within 30 s.
+ */
+static void begin_asking(struct member *member)
+{
+    member->reason_code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    member->is_reason_past = true;
+}
+
+static void end_asking(struct member *member)
+{
+    member->reason_code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    member->reason[0] = '\0'; /* it answers: older reasons are past */
+}
+
 /* The broker said no, or nothing: with the reason that the client last gave, and what to look at. */
 static int unreachable(struct member *member, const char *doing, const char *said, struct error *ret_error)
 {
@@ -36,6 +52,9 @@ static int unreachable(struct member *member, const char *doing, const char *sai
     if (member->reason_code == RD_KAFKA_RESP_ERR__SSL)
         return error_set(ret_error, class, "no TLS connection to Kafka at %s: %s; check the ssl properties and security_protocol",
                          member->bootstrap_servers, member->reason);
+    if (member->reason[0] && member->is_reason_past)
+        return error_set(ret_error, ERROR_TRANSIENT, "Kafka at %s does not answer (%s): %s (earlier trouble: %s); check "
+                         "bootstrap_servers and whether the broker runs", member->bootstrap_servers, doing, said, member->reason);
     if (member->reason[0])
         return error_set(ret_error, ERROR_TRANSIENT, "Kafka at %s does not answer (%s): %s; check bootstrap_servers and whether "
                          "the broker runs", member->bootstrap_servers, doing, member->reason);
@@ -273,8 +292,10 @@ int member_facts(void *self, struct partition_facts *facts, size_t n, int timeou
 {
     struct member *member = self;
     int64_t deadline_ms = monotonic_ms() + timeout_ms;
-    int result = contact(member, deadline_ms, ret_error);
+    int result;
 
+    begin_asking(member);
+    result = contact(member, deadline_ms, ret_error);
     if (result == 0 && n > 0)
         result = describe(member, facts, n, deadline_ms, ret_error);
     if (result == 0 && !member->cluster_id) {
@@ -289,8 +310,7 @@ int member_facts(void *self, struct partition_facts *facts, size_t n, int timeou
         result = read_bounds(member, facts, n, deadline_ms, true, ret_error);
     if (result != 0)
         return result;
-    member->reason[0] = '\0'; /* it answers: older reasons are past */
-    member->reason_code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    end_asking(member);
     *ret_cluster_id = member->cluster_id;
     return 0;
 }
@@ -306,6 +326,7 @@ int member_offset_at(void *self, const char *topic, int32_t partition, int64_t t
     rd_kafka_resp_err_t code;
     int result = 0;
 
+    begin_asking(member);
     item->offset = timestamp_ms;
     code = rd_kafka_offsets_for_times(member->rk, list, timeout_ms);
     rd_kafka_poll(member->rk, 0);

@@ -61,6 +61,7 @@ struct member {
 
     rd_kafka_resp_err_t reason_code; /* why brokers are out of reach, as far as known */
     char reason[MEMBER_REASON_SIZE];
+    bool is_reason_past; /* it was given before the present call */
     char *bootstrap_servers; /* for error texts */
     char *cluster_id;
 };

@@ -616,6 +616,41 @@ static void a_broker_that_is_away_is_named_in_time(void **state)
     assert_true(now_ms() - begin_ms < 4000);
 }
 
+/* A broker of which the client once complained, and that answers slowly now. */
+static void old_complaints_decide_nothing(void **state)
+{
+    struct partition_facts facts = { .topic = "complaints" };
+    const char *cluster_id = NULL;
+    struct error error = { 0 };
+    struct member *member;
+    struct seen seen;
+    int64_t offset = -1;
+    int result;
+
+    (void)state;
+    make_topic("complaints", 1);
+    open_member(&seen, "complaints", new_group(), ASSIGNOR_RANGE);
+    join(&seen, "complaints", 1);
+    TAKE_UNTIL(&seen, seen.n_ends > 0);
+    member = seen.consumer.self;
+    member->reason_code = RD_KAFKA_RESP_ERR__SSL;
+    snprintf(member->reason, sizeof(member->reason), "the handshake was cut");
+    rd_kafka_mock_broker_set_rtt(cluster, 1, 500); /* longer than the first wait */
+    result = seen.consumer.operations->facts(seen.consumer.self, &facts, 1, DEADLINE_MS, &cluster_id, &error);
+    rd_kafka_mock_broker_set_rtt(cluster, 1, 0);
+    if (result != 0)
+        fail_msg("%s", error.text);
+
+    member->reason_code = RD_KAFKA_RESP_ERR__SSL;
+    snprintf(member->reason, sizeof(member->reason), "the handshake was cut");
+    rd_kafka_mock_broker_set_rtt(cluster, 1, 5000);
+    result = seen.consumer.operations->offset_at(seen.consumer.self, "complaints", 0, INT64_MAX / 2, 300, &offset, &error);
+    rd_kafka_mock_broker_set_rtt(cluster, 1, 0);
+    assert_int_equal(result, ERROR_TRANSIENT);
+    assert_non_null(strstr(error.text, "earlier trouble: the handshake was cut"));
+    consumer_close(&seen.consumer, DEADLINE_MS);
+}
+
 static void an_old_client_library_is_refused(void **state)
 {
     struct error error = { 0 };
@@ -773,6 +808,7 @@ int main(void)
         cmocka_unit_test(closing_answers_what_is_pending),
         cmocka_unit_test(facts_tell_identity_and_bounds),
         cmocka_unit_test(a_broker_that_is_away_is_named_in_time),
+        cmocka_unit_test(old_complaints_decide_nothing),
         cmocka_unit_test(an_old_client_library_is_refused),
         cmocka_unit_test(a_missing_topic_is_told_and_its_coming_noticed),
         cmocka_unit_test(a_fenced_instance_is_told),
