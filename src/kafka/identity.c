@@ -16,11 +16,17 @@
 
 enum { INTERVAL_US = 5000000, TIMEOUT_MS = 10000 };
 
-static bool is_known(const struct member_topic *topic)
+static bool is_known(const uint8_t id[16])
 {
     static const uint8_t unknown[16];
 
-    return memcmp(topic->id, unknown, sizeof(unknown)) != 0;
+    return memcmp(id, unknown, sizeof(unknown)) != 0;
+}
+
+/* Brokers before 2.8, and some proxies, tell no ids: such an answer says nothing. */
+static bool is_another(const struct member_topic *topic, const uint8_t id[16])
+{
+    return is_known(topic->id) && is_known(id) && memcmp(topic->id, id, sizeof(topic->id)) != 0;
 }
 
 static bool is_flowing(const struct member *member, const struct member_topic *topic)
@@ -39,8 +45,8 @@ int member_remember_identity(struct member *member, const struct partition_facts
 
     if (!topic)
         return error_set(ret_error, ERROR_BUG, "out of memory for the name of topic %s", facts->topic);
-    if (is_known(topic) && is_flowing(member, topic)) {
-        topic->is_replaced = topic->is_replaced || memcmp(topic->id, facts->topic_id, sizeof(topic->id)) != 0;
+    if (is_known(topic->id) && is_flowing(member, topic)) {
+        topic->is_replaced = topic->is_replaced || is_another(topic, facts->topic_id);
         return 0;
     }
     memcpy(topic->id, facts->topic_id, sizeof(topic->id));
@@ -56,7 +62,7 @@ static void ask(struct member *member)
     size_t n = 0;
 
     for (size_t i = 0; names && i < member->n_topics; i++)
-        if (is_known(&member->topics[i]) && is_flowing(member, &member->topics[i]))
+        if (is_known(member->topics[i].id) && is_flowing(member, &member->topics[i]))
             names[n++] = member->topics[i].name;
     if (n > 0) {
         collection = rd_kafka_TopicCollection_of_topic_names(names, n);
@@ -79,7 +85,7 @@ static void compare(struct member *member, const rd_kafka_TopicDescription_t *de
     if (!topic || (error && rd_kafka_error_code(error)))
         return; /* a topic that is gone tells so itself */
     member_copy_topic_id(rd_kafka_TopicDescription_topic_id(description), id);
-    if (is_known(topic) && memcmp(id, topic->id, sizeof(id)) != 0)
+    if (is_another(topic, id))
         topic->is_replaced = true;
 }
 

@@ -651,6 +651,28 @@ static void old_complaints_decide_nothing(void **state)
     consumer_close(&seen.consumer, DEADLINE_MS);
 }
 
+/* Old brokers and some proxies tell no topic ids. */
+static void no_topic_id_is_no_other_topic_id(void **state)
+{
+    struct partition_facts facts = { .topic = "identity", .topic_id = { 1, 2, 3 } };
+    struct member_partition started = { .partition = 0 };
+    struct member member = { .started = &started, .n_started = 1 };
+    struct error error = { 0 };
+
+    (void)state;
+    started.topic = member_intern(&member, "identity");
+    assert_non_null(started.topic);
+    assert_int_equal(member_remember_identity(&member, &facts, &error), 0);
+    memset(facts.topic_id, 0, sizeof(facts.topic_id));
+    assert_int_equal(member_remember_identity(&member, &facts, &error), 0);
+    assert_false(member.topics[0].is_replaced);
+    facts.topic_id[0] = 7;
+    assert_int_equal(member_remember_identity(&member, &facts, &error), 0);
+    assert_true(member.topics[0].is_replaced);
+    free(member.topics[0].name);
+    free(member.topics);
+}
+
 static void an_old_client_library_is_refused(void **state)
 {
     struct error error = { 0 };
@@ -809,6 +831,7 @@ int main(void)
         cmocka_unit_test(facts_tell_identity_and_bounds),
         cmocka_unit_test(a_broker_that_is_away_is_named_in_time),
         cmocka_unit_test(old_complaints_decide_nothing),
+        cmocka_unit_test(no_topic_id_is_no_other_topic_id),
         cmocka_unit_test(an_old_client_library_is_refused),
         cmocka_unit_test(a_missing_topic_is_told_and_its_coming_noticed),
         cmocka_unit_test(a_fenced_instance_is_told),
