@@ -1,7 +1,8 @@
 /*
  * consumer - opens and closes a group member: its librdkafka client, the properties that the guarantees rest on, its queues.
  *
- * Lives in a task process, in its one thread. What a member does in between is in take.c, rebalance.c, identity.c, ends.c and facts.c.
+ * Lives in a task process, in its one thread. What a member does in between is in take.c, failure.c, rebalance.c, identity.c,
+ * ends.c and facts.c.
  */
 #include "kafka/consumer.h"
 
@@ -230,6 +231,9 @@ static struct member *member_free(struct member *member)
     free(member->topics);
     free(member->messages);
     free(member->pending_partitions);
+    for (size_t i = 0; i < member->n_started; i++)
+        member_forget_failure(member, &member->started[i]);
+    member_free_spent(member);
     free(member->started);
     free(member->bootstrap_servers);
     if (member->cluster_id)

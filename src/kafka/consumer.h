@@ -53,8 +53,9 @@ struct consumer_operations {
      * Waits up to timeout_ms for records and marks, at most max of them. They and all they point to live until the next take().
      * Returns 0 (ret_n may be 0), or an error: TRANSIENT is for logs only (the client retries by itself), FENCED: another
      * member took the static instance id, BUG and CONFIG: fatal. Records that came along with an error are returned first.
-     * Returns early when a rebalance comes in. After a RECORD_ERROR its partition delivers nothing, whatever seek() says, until
-     * another assignment starts it again. That includes topics found deleted and created anew, within some 5 s.
+     * Returns early when a rebalance comes in. After a RECORD_ERROR its partition delivers nothing until another assignment
+     * starts it again, but for the same RECORD_ERROR once more after each seek(): whoever had to throw it away hears it again.
+     * That includes topics found deleted and created anew, within some 5 s.
      */
     int (*take)(void *self, int timeout_ms, struct record *records, size_t max, size_t *ret_n, struct error *ret_error);
 
@@ -66,7 +67,11 @@ struct consumer_operations {
      * takes away is passed over.
      */
     int (*start)(void *self, const struct partition_offset *partitions, size_t n, struct error *ret_error);
-    /* Goes on at other offsets; what was fetched before is never delivered. */
+    /*
+     * Goes on at other offsets; what was fetched before is never delivered. TRANSIENT: the client cannot yet (a start it has not
+     * served, a leader on the move): to be called again, for all of them. seek(), pause() and resume() pass over what is not
+     * started, is being revoked, or has ended in a RECORD_ERROR.
+     */
     int (*seek)(void *self, const struct partition_offset *partitions, size_t n, struct error *ret_error);
     int (*pause)(void *self, const struct partition_offset *partitions, size_t n, struct error *ret_error);
     int (*resume)(void *self, const struct partition_offset *partitions, size_t n, struct error *ret_error);

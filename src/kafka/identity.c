@@ -32,7 +32,7 @@ static bool is_another(const struct member_topic *topic, const uint8_t id[16])
 static bool is_flowing(const struct member *member, const struct member_topic *topic)
 {
     for (size_t i = 0; i < member->n_started; i++)
-        if (member->started[i].topic == topic->name && !member->started[i].is_ended)
+        if (member->started[i].topic == topic->name && !member->started[i].failure)
             return true;
     return false;
 }
@@ -121,25 +121,16 @@ void member_watch_identity(struct member *member)
     }
 }
 
-size_t member_tell_replaced(struct member *member, struct record *records, size_t max)
+void member_end_replaced(struct member *member)
 {
-    size_t n = 0;
+    static char said[] = "the topic was deleted and created anew: its id changed";
+    const struct member_failure failure = { .kind = RECORD_ERROR_IDENTITY, .offset = -1, .text = said };
 
-    for (size_t i = 0; i < member->n_started && n < max; i++) {
+    for (size_t i = 0; i < member->n_started; i++) {
         struct member_partition *started = &member->started[i];
 
-        if (started->is_ended || !member_find_topic(member, started->topic)->is_replaced)
-            continue;
-        started->is_ended = true;
-        records[n++] = (struct record){
-            .kind = RECORD_ERROR,
-            .topic = started->topic,
-            .partition = started->partition,
-            .leader_epoch = -1,
-            .offset = -1,
-            .timestamp_ms = -1,
-            .error_text = "the topic was deleted and created anew: its id changed",
-        };
+        if (!started->failure && member_find_topic(member, started->topic)->is_replaced &&
+            !member_end_partition(member, started, &failure))
+            return;
     }
-    return n;
 }

@@ -1,6 +1,6 @@
 /*
- * member - the state behind a struct consumer, shared by consumer.c, take.c, rebalance.c, identity.c, ends.c and facts.c. Internal
- * to kafka/.
+ * member - the state behind a struct consumer, shared by consumer.c, take.c, failure.c, rebalance.c, identity.c, ends.c and facts.c.
+ * Internal to kafka/.
  *
  * One thread, the task's, touches it: librdkafka calls back only from inside calls of that thread.
  */
@@ -20,10 +20,19 @@ struct member_topic {
     bool is_replaced; /* another topic of this name is there since */
 };
 
+struct member_failure {
+    enum record_error kind;
+    rd_kafka_resp_err_t code;
+    int64_t offset; /* -1: not known */
+    char *text;
+    struct member_failure *next; /* among the spent ones */
+};
+
 struct member_partition {
     const char *topic;
     int32_t partition;
-    bool is_ended; /* its RECORD_ERROR was told: nothing more of it is delivered */
+    struct member_failure *failure; /* it has ended: nothing more of it is delivered; NULL: it flows */
+    bool must_tell;                 /* the next take() tells the failure, for the first time or again */
 };
 
 struct member {
@@ -57,6 +66,7 @@ struct member {
     size_t n_pending;
     struct member_partition *started; /* what flows; records of anything else are dropped */
     size_t n_started;
+    struct member_failure *spent; /* of partitions given up; records taken last may still point at them */
     rd_kafka_topic_partition_list_t *subscription;
 
     rd_kafka_resp_err_t reason_code; /* why brokers are out of reach, as far as known */
@@ -74,8 +84,20 @@ struct member_partition *member_find_started(struct member *member, const char *
 
 /* take.c */
 int member_take(void *self, int timeout_ms, struct record *records, size_t max, size_t *ret_n, struct error *ret_error);
-void member_release(struct member *member); /* the messages of the last take() */
+void member_release(struct member *member); /* what the records of the last take() point to */
+void member_wake(struct member *member);    /* the descriptor becomes readable */
 void member_note_fatal(struct member *member);
+
+/* failure.c */
+/* Does librdkafka deliver nothing more of the partition after this, or has it skipped what it could not read? */
+bool member_ends_partition(rd_kafka_resp_err_t code, enum record_error *ret_kind);
+/* The partition ends here; failure.text is what was said, of which a sentence is made. False: out of memory, and trouble is set. */
+bool member_end_partition(struct member *member, struct member_partition *partition, const struct member_failure *failure);
+void member_tell_failure(struct member_partition *partition, struct record *record);
+size_t member_tell_failures(struct member *member, struct record *records, size_t max);
+/* The partition is given up. */
+void member_forget_failure(struct member *member, struct member_partition *partition);
+void member_free_spent(struct member *member);
 
 /* rebalance.c */
 void member_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *opaque);
@@ -90,7 +112,8 @@ void member_mirror(void *self, const struct partition_offset *partitions, size_t
 /* identity.c */
 void member_watch_identity(struct member *member);
 int member_remember_identity(struct member *member, const struct partition_facts *facts, struct error *ret_error);
-size_t member_tell_replaced(struct member *member, struct record *records, size_t max);
+/* The partitions of topics that were created anew end. */
+void member_end_replaced(struct member *member);
 
 /* ends.c */
 void member_ends(void *self, struct partition_offset *partitions, size_t n);

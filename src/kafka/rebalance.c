@@ -38,8 +38,26 @@ static void drop_started(struct member *member, const char *topic, int32_t parti
 {
     struct member_partition *started = member_find_started(member, topic, partition);
 
-    if (started)
-        *started = member->started[--member->n_started];
+    if (!started)
+        return;
+    member_forget_failure(member, started);
+    *started = member->started[--member->n_started];
+}
+
+static void drop_all_started(struct member *member)
+{
+    while (member->n_started > 0)
+        member_forget_failure(member, &member->started[--member->n_started]);
+}
+
+/* By name: the task has a copy of its own. NULL: not started, or on its way back to the group. */
+static struct member_partition *find_ours(struct member *member, const struct partition_offset *place)
+{
+    const char *topic = member_intern(member, place->topic);
+
+    if (!topic || is_being_revoked(member, topic, place->partition))
+        return NULL;
+    return member_find_started(member, topic, place->partition);
 }
 
 static rd_kafka_topic_partition_list_t *list_of(const struct partition_offset *partitions, size_t n)
@@ -56,13 +74,21 @@ static rd_kafka_topic_partition_list_t *list_of(const struct partition_offset *p
     return list;
 }
 
-static int first_failure(const rd_kafka_topic_partition_list_t *list, const char *doing, struct error *ret_error)
+/* Those of them that flow; NULL: none. */
+static rd_kafka_topic_partition_list_t *list_flowing(struct member *member, const struct partition_offset *partitions, size_t n)
 {
-    for (int i = 0; i < list->cnt; i++)
-        if (list->elems[i].err)
-            return error_set(ret_error, client_error_class(list->elems[i].err), "%s %s[%d]: %s", doing, list->elems[i].topic,
-                             list->elems[i].partition, rd_kafka_err2str(list->elems[i].err));
-    return 0;
+    rd_kafka_topic_partition_list_t *list = list_of(partitions, n);
+
+    for (size_t i = n; i-- > 0;) {
+        const struct member_partition *ours = find_ours(member, &partitions[i]);
+
+        if (!ours || ours->failure)
+            rd_kafka_topic_partition_list_del_by_idx(list, (int)i);
+    }
+    if (list->cnt > 0)
+        return list;
+    rd_kafka_topic_partition_list_destroy(list);
+    return NULL;
 }
 
 static int remember(struct member *member, const rd_kafka_topic_partition_list_t *list, struct error *ret_error)
@@ -121,7 +147,7 @@ static int answer_assignment(struct member *member, struct error *ret_error)
     int result;
 
     if (member->is_eager) {
-        member->n_started = 0;
+        drop_all_started(member);
         code = rd_kafka_assign(member->rk, nothing);
     } else {
         error = rd_kafka_incremental_assign(member->rk, nothing);
@@ -138,7 +164,7 @@ static int answer_revocation(struct member *member, struct error *ret_error)
     int result;
 
     if (member->is_eager) {
-        member->n_started = 0;
+        drop_all_started(member);
         return client_code(rd_kafka_assign(member->rk, NULL), "cannot give partitions back", ret_error);
     }
     list = rd_kafka_topic_partition_list_new((int)member->n_pending);
@@ -227,31 +253,80 @@ out:
     return result;
 }
 
+/* What passes by itself: a start not served yet, a leader on the move, a topic about to be found gone. */
+static bool is_passing(rd_kafka_resp_err_t code)
+{
+    switch (code) {
+    case RD_KAFKA_RESP_ERR__STATE:
+    case RD_KAFKA_RESP_ERR__PREV_IN_PROGRESS:
+    case RD_KAFKA_RESP_ERR__IN_PROGRESS:
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static int seek_failure(const rd_kafka_topic_partition_list_t *list, struct error *ret_error)
+{
+    for (int i = 0; i < list->cnt; i++) {
+        const rd_kafka_topic_partition_t *item = &list->elems[i];
+
+        if (item->err)
+            return error_set(ret_error, is_passing(item->err) ? ERROR_TRANSIENT : client_error_class(item->err),
+                             "the Kafka client cannot go to offset %lld of %s[%d]%s: %s", (long long)item->offset, item->topic,
+                             (int)item->partition, is_passing(item->err) ? " yet; it will be tried again" : "",
+                             rd_kafka_err2str(item->err));
+    }
+    return 0;
+}
+
+/* A failure may have been thrown away with the records that this seek is to bring again. */
+static void tell_failures_again(struct member *member, const struct partition_offset *partitions, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct member_partition *ours = find_ours(member, &partitions[i]);
+
+        if (!ours || !ours->failure)
+            continue;
+        ours->must_tell = true;
+        member_wake(member);
+    }
+}
+
 int member_seek(void *self, const struct partition_offset *partitions, size_t n, struct error *ret_error)
 {
     struct member *member = self;
-    rd_kafka_topic_partition_list_t *list;
+    rd_kafka_topic_partition_list_t *list = list_flowing(member, partitions, n);
+    rd_kafka_error_t *error;
     int result;
 
-    if (n == 0)
+    tell_failures_again(member, partitions, n);
+    if (!list)
         return 0;
-    list = list_of(partitions, n);
     /* The barrier against what was fetched stands before the call returns, whatever its outcome. */
-    result = client_error(rd_kafka_seek_partitions(member->rk, list, SEEK_TIMEOUT_MS), "cannot seek", ret_error);
+    error = rd_kafka_seek_partitions(member->rk, list, SEEK_TIMEOUT_MS);
+    if (error && is_passing(rd_kafka_error_code(error)))
+        result = client_error(error, "the Kafka client cannot go to other offsets yet; it will be tried again", ret_error);
+    else
+        result = client_error(error, "cannot seek", ret_error);
     if (result == 0)
-        result = first_failure(list, "cannot seek", ret_error);
+        result = seek_failure(list, ret_error);
     rd_kafka_topic_partition_list_destroy(list);
     return result;
 }
 
+/* Pausing and resuming fail only where the topic is gone; then nothing flows, and a RECORD_ERROR is on its way. */
 int member_pause(void *self, const struct partition_offset *partitions, size_t n, struct error *ret_error)
 {
     struct member *member = self;
-    rd_kafka_topic_partition_list_t *list = list_of(partitions, n);
-    int result = 0;
+    rd_kafka_topic_partition_list_t *list = list_flowing(member, partitions, n);
+    int result;
 
-    rd_kafka_pause_partitions(member->rk, list);
-    result = first_failure(list, "cannot pause", ret_error);
+    if (!list)
+        return 0;
+    result = client_code(rd_kafka_pause_partitions(member->rk, list), "cannot pause", ret_error);
     rd_kafka_topic_partition_list_destroy(list);
     return result;
 }
@@ -259,11 +334,12 @@ int member_pause(void *self, const struct partition_offset *partitions, size_t n
 int member_resume(void *self, const struct partition_offset *partitions, size_t n, struct error *ret_error)
 {
     struct member *member = self;
-    rd_kafka_topic_partition_list_t *list = list_of(partitions, n);
-    int result = 0;
+    rd_kafka_topic_partition_list_t *list = list_flowing(member, partitions, n);
+    int result;
 
-    rd_kafka_resume_partitions(member->rk, list);
-    result = first_failure(list, "cannot resume", ret_error);
+    if (!list)
+        return 0;
+    result = client_code(rd_kafka_resume_partitions(member->rk, list), "cannot resume", ret_error);
     rd_kafka_topic_partition_list_destroy(list);
     return result;
 }

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static void wake(struct member *member)
+void member_wake(struct member *member)
 {
     uint64_t one = 1;
 
@@ -47,6 +47,7 @@ void member_release(struct member *member)
     for (size_t i = 0; i < member->n_messages; i++)
         rd_kafka_message_destroy(member->messages[i]);
     member->n_messages = 0;
+    member_free_spent(member);
 }
 
 /* The worst trouble of a batch is told; what it hides is logged. */
@@ -107,30 +108,6 @@ static void note_group_error(struct member *member, const rd_kafka_message_t *me
     note_trouble(member, client_error_class(message->err), text);
 }
 
-/* After these librdkafka delivers nothing more of the partition, or has skipped what it could not read. */
-static bool ends_partition(rd_kafka_resp_err_t code)
-{
-    switch (code) {
-    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
-    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-    case RD_KAFKA_RESP_ERR__LOG_TRUNCATION:
-    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID:
-    case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
-    case RD_KAFKA_RESP_ERR__BAD_MSG:
-    case RD_KAFKA_RESP_ERR__BAD_COMPRESSION:
-    case RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED:
-    case RD_KAFKA_RESP_ERR_INVALID_MSG:
-    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
-    case RD_KAFKA_RESP_ERR_UNSUPPORTED_COMPRESSION_TYPE:
-        return true;
-    default:
-        return false;
-    }
-}
-
 static void fill_data(struct record *record, const rd_kafka_message_t *message, const char *topic)
 {
     *record = (struct record){
@@ -149,11 +126,10 @@ static void fill_data(struct record *record, const rd_kafka_message_t *message, 
     };
 }
 
-/* False: nothing for the task to see in its records. */
-static bool fill_mark(struct member *member, struct record *record, const rd_kafka_message_t *message, const char *topic)
+static void fill_end(struct record *record, const rd_kafka_message_t *message, const char *topic)
 {
     *record = (struct record){
-        .kind = message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF ? RECORD_END : RECORD_ERROR,
+        .kind = RECORD_END,
         .topic = topic,
         .partition = message->partition,
         .leader_epoch = -1,
@@ -162,15 +138,27 @@ static bool fill_mark(struct member *member, struct record *record, const rd_kaf
         .handle = message,
         .find_header = find_header,
     };
-    if (record->kind == RECORD_END)
-        return true;
-    if (ends_partition(message->err)) {
-        member->identity_at_us = 0; /* was the topic created anew? the others should know soon */
-        record->error_text = rd_kafka_message_errstr(message);
-        return true;
+}
+
+/* An error of a partition that flows. False: nothing for the task to see in its records. */
+static bool fill_error(struct member *member, struct record *record, const rd_kafka_message_t *message,
+                       struct member_partition *started)
+{
+    char said[ERROR_TEXT_SIZE];
+    struct member_failure failure = { .code = message->err, .offset = -1, .text = said };
+
+    if (!member_ends_partition(message->err, &failure.kind)) {
+        note_group_error(member, message);
+        return false;
     }
-    note_group_error(member, message);
-    return false;
+    member->identity_at_us = 0; /* was the topic created anew? the others should know soon */
+    snprintf(said, sizeof(said), "%s", rd_kafka_message_errstr(message));
+    if (failure.kind != RECORD_ERROR_IDENTITY && message->offset >= 0) /* of a topic that is gone, librdkafka gives none */
+        failure.offset = message->offset;
+    if (!member_end_partition(member, started, &failure))
+        return false;
+    member_tell_failure(started, record);
+    return true;
 }
 
 /*
@@ -200,12 +188,14 @@ static size_t convert(struct member *member, struct record *records)
         }
         if (!started && message->err && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
             note_group_error(member, message); /* also errors of a topic: they come with partition 0 */
-        if (!started || started->is_ended)
+        if (!started || started->failure)
             continue;
         if (!message->err)
             fill_data(&records[n++], message, topic);
-        else if (fill_mark(member, &records[n], message, topic))
-            started->is_ended = records[n++].kind == RECORD_ERROR;
+        else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+            fill_end(&records[n++], message, topic);
+        else if (fill_error(member, &records[n], message, started))
+            n++;
     }
     return n;
 }
@@ -234,7 +224,7 @@ static void fetch_now(struct member *member, size_t max)
     n = rd_kafka_consume_batch_queue(member->queue, 0, member->messages, max);
     member->n_messages = n > 0 ? (size_t)n : 0;
     if (member->n_messages == max)
-        wake(member); /* there may be more, and librdkafka writes only when the queue was empty */
+        member_wake(member); /* there may be more, and librdkafka writes only when the queue was empty */
 }
 
 static int take_trouble(struct member *member, struct error *ret_error)
@@ -259,7 +249,8 @@ int member_take(void *self, int timeout_ms, struct record *records, size_t max, 
     if (result != 0)
         return result;
     member_watch_identity(member);
-    *ret_n = member_tell_replaced(member, records, max);
+    member_end_replaced(member);
+    *ret_n = member_tell_failures(member, records, max);
     if (*ret_n > 0)
         return 0;
     member->has_news = false;
@@ -275,6 +266,6 @@ int member_take(void *self, int timeout_ms, struct record *records, size_t max, 
         return 0;
     if (*ret_n == 0)
         return take_trouble(member, ret_error);
-    wake(member); /* the records first */
+    member_wake(member); /* the records first */
     return 0;
 }

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h> /* after plugin.h: its fail() is a macro */
 
@@ -84,7 +85,9 @@ struct seen {
     int n_of[8];        /* data per partition */
     int64_t next_of[8]; /* the offset that must come next; -1: anything */
     int64_t end_of[8];  /* the last end mark */
-    char error_text[256];
+    char error_text[ERROR_TEXT_SIZE];
+    enum record_error record_error;
+    int64_t error_offset;
     struct error error; /* the last one of take() */
     const char *topic;
 };
@@ -142,6 +145,8 @@ static void look_at(struct seen *seen, const struct record *record)
         break;
     case RECORD_ERROR:
         snprintf(seen->error_text, sizeof(seen->error_text), "%s", record->error_text);
+        seen->record_error = record->error;
+        seen->error_offset = record->offset;
         seen->n_errors++;
         break;
     }
@@ -496,6 +501,11 @@ static void an_offset_out_of_range_ends_its_partition_only(void **state)
     assert_int_equal(seen.n_errors, 1);
     assert_int_equal(seen.n_of[0], 0);
     assert_non_null(strstr(seen.error_text, "out of range"));
+    assert_int_equal(seen.record_error, RECORD_ERROR_RANGE);
+    assert_string_equal(record_error_name(seen.record_error), "range");
+    assert_int_equal(seen.error_offset, 1000);
+    assert_non_null(strstr(seen.error_text, "offset 1000: "));
+    assert_non_null(strstr(seen.error_text, "--accept-loss")); /* the way out */
     consumer_close(&seen.consumer, DEADLINE_MS);
 }
 
@@ -504,6 +514,177 @@ static bool is_readable(const struct seen *seen, int timeout_ms)
     struct pollfd wait = { .fd = consumer_fd(&seen->consumer), .events = POLLIN };
 
     return poll(&wait, 1, timeout_ms) == 1;
+}
+
+/* Who took the error may have had to throw it away, with all records in hand. */
+static void an_error_is_told_again_after_a_seek(void **state)
+{
+    struct partition_offset place = { "again", 0, -1, 1000 };
+    struct error error = { 0 };
+    struct seen seen;
+    char text[ERROR_TEXT_SIZE];
+
+    (void)state;
+    make_topic("again", 1);
+    produce("again", 0, 10);
+    open_member(&seen, "again", new_group(), ASSIGNOR_COOPERATIVE_STICKY);
+    TAKE_UNTIL(&seen, pending(&seen) == REBALANCE_ASSIGN);
+    answer(&seen);
+    start(&seen, &place, 1);
+    TAKE_UNTIL(&seen, seen.n_errors == 1);
+    snprintf(text, sizeof(text), "%s", seen.error_text);
+    for (int n = 2; n <= 3; n++) {
+        TAKE_UNTIL(&seen, !is_readable(&seen, QUIET_MS));
+        place.offset = 0; /* also when the log has this one */
+        assert_int_equal(seen.consumer.operations->seek(seen.consumer.self, &place, 1, &error), 0);
+        assert_true(is_readable(&seen, DEADLINE_MS));
+        TAKE_UNTIL(&seen, seen.n_errors == n);
+        take_for(&seen, QUIET_MS);
+        assert_int_equal(seen.n_errors, n);
+        assert_string_equal(seen.error_text, text);
+        assert_int_equal(seen.record_error, RECORD_ERROR_RANGE);
+        assert_int_equal(seen.error_offset, 1000);
+        assert_int_equal(seen.n_data, 0);
+    }
+    consumer_close(&seen.consumer, DEADLINE_MS);
+}
+
+/* The error in hand outlives its partition, until the next take(). */
+static void an_error_in_hand_outlives_its_partition(void **state)
+{
+    struct partition_offset place = { "outlived", 0, -1, 1000 };
+    struct record record = { 0 };
+    struct error error = { 0 };
+    struct seen seen;
+    size_t n = 0;
+
+    (void)state;
+    make_topic("outlived", 1);
+    open_member(&seen, "outlived", new_group(), ASSIGNOR_COOPERATIVE_STICKY);
+    TAKE_UNTIL(&seen, pending(&seen) == REBALANCE_ASSIGN);
+    answer(&seen);
+    start(&seen, &place, 1);
+    for (int64_t until_ms = now_ms() + DEADLINE_MS; n == 0;) {
+        assert_true(now_ms() < until_ms);
+        assert_int_equal(seen.consumer.operations->take(seen.consumer.self, 20, &record, 1, &n, &error), 0);
+    }
+    assert_int_equal(record.kind, RECORD_ERROR);
+    member_on_rebalance(((struct member *)seen.consumer.self)->rk, RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS,
+                        ((struct member *)seen.consumer.self)->subscription, seen.consumer.self);
+    ((struct member *)seen.consumer.self)->pending_partitions[0].partition = 0;
+    answer(&seen);
+    assert_non_null(strstr(record.error_text, "offset 1000: "));
+    consumer_close(&seen.consumer, DEADLINE_MS);
+}
+
+static void what_cannot_be_read_is_told_as_such(void **state)
+{
+    static const struct {
+        rd_kafka_resp_err_t code;
+        const char *way_out;
+    } cases[] = {
+        { RD_KAFKA_RESP_ERR_INVALID_MSG, "positions ... skip" },
+        { RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, "fetch_message_max_bytes" },
+    };
+
+    (void)state;
+    make_topic("unreadable", 1);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct seen seen;
+
+        open_member(&seen, "unreadable", new_group(), ASSIGNOR_RANGE);
+        join(&seen, "unreadable", 1);
+        TAKE_UNTIL(&seen, seen.n_ends > 0);
+        rd_kafka_mock_push_request_errors(cluster, 1 /* Fetch */, 1, cases[i].code);
+        TAKE_UNTIL(&seen, seen.n_errors > 0);
+        assert_int_equal(seen.record_error, RECORD_ERROR_CORRUPT);
+        assert_string_equal(record_error_name(seen.record_error), "corrupt");
+        assert_non_null(strstr(seen.error_text, "offset 0: "));
+        assert_non_null(strstr(seen.error_text, cases[i].way_out));
+        consumer_close(&seen.consumer, DEADLINE_MS);
+    }
+}
+
+static void a_topic_that_is_gone_is_a_matter_of_identity(void **state)
+{
+    const char *topics[] = { "gone" };
+    struct consumer_settings settings = settings_for(topics, new_group(), ASSIGNOR_RANGE);
+    const struct consumer_property properties[] = { often, { "topic.metadata.refresh.interval.ms", "200" } };
+    struct error error = { 0 };
+    struct seen seen;
+
+    (void)state;
+    make_topic("gone", 1);
+    memset(&seen, 0, sizeof(seen));
+    settings.properties = properties;
+    settings.n_properties = 2;
+    assert_int_equal(consumer_open(&settings, &seen.consumer, &error), 0);
+    join(&seen, "gone", 1);
+    TAKE_UNTIL(&seen, seen.n_ends > 0);
+    rd_kafka_mock_topic_set_error(cluster, "gone", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    TAKE_UNTIL(&seen, seen.n_errors > 0);
+    rd_kafka_mock_topic_set_error(cluster, "gone", RD_KAFKA_RESP_ERR_NO_ERROR);
+    assert_int_equal(seen.record_error, RECORD_ERROR_IDENTITY);
+    assert_string_equal(record_error_name(seen.record_error), "identity");
+    assert_int_equal(seen.error_offset, -1);
+    assert_non_null(strstr(seen.error_text, "resume"));
+    consumer_close(&seen.consumer, DEADLINE_MS);
+}
+
+/* The client has stopped fetching, and nobody has taken the error yet. */
+static void a_seek_that_comes_too_early_says_so(void **state)
+{
+    struct partition_offset place = { "early", 0, -1, 1000 };
+    struct error error = { 0 };
+    struct seen seen;
+
+    (void)state;
+    make_topic("early", 1);
+    open_member(&seen, "early", new_group(), ASSIGNOR_COOPERATIVE_STICKY);
+    TAKE_UNTIL(&seen, pending(&seen) == REBALANCE_ASSIGN);
+    answer(&seen);
+    start(&seen, &place, 1);
+    for (int64_t until_ms = now_ms() + DEADLINE_MS; error.class == 0;) {
+        uint64_t count;
+        int result;
+
+        assert_true(now_ms() < until_ms);
+        if (is_readable(&seen, DEADLINE_MS)) /* the error, or something before it */
+            assert_int_equal(read(consumer_fd(&seen.consumer), &count, sizeof(count)), sizeof(count));
+        result = seen.consumer.operations->seek(seen.consumer.self, &place, 1, &error);
+        assert_int_equal(result, error.class);
+    }
+    assert_int_equal(error.class, ERROR_TRANSIENT);
+    assert_non_null(strstr(error.text, "offset 1000 of early[0]"));
+    assert_non_null(strstr(error.text, "tried again"));
+    TAKE_UNTIL(&seen, seen.n_errors == 1);
+    assert_int_equal(seen.consumer.operations->seek(seen.consumer.self, &place, 1, &error), 0); /* it has ended */
+    TAKE_UNTIL(&seen, seen.n_errors == 2);
+    consumer_close(&seen.consumer, DEADLINE_MS);
+}
+
+/* A revocation comes between, or the topic goes: no reason to fail. */
+static void what_is_not_started_is_passed_over(void **state)
+{
+    struct partition_offset places[] = { { "passed", 0, -1, 0 }, { "passed", 1, -1, 0 }, { "no-such-topic", 0, -1, 0 } };
+    struct error error = { 0 };
+    struct seen seen;
+
+    (void)state;
+    make_topic("passed", 2);
+    produce("passed", 0, 5);
+    open_member(&seen, "passed", new_group(), ASSIGNOR_COOPERATIVE_STICKY);
+    TAKE_UNTIL(&seen, pending(&seen) == REBALANCE_ASSIGN);
+    answer(&seen);
+    start(&seen, places, 1);
+    TAKE_UNTIL(&seen, seen.end_of[0] == 5);
+    if (seen.consumer.operations->pause(seen.consumer.self, places, 3, &error) != 0 ||
+        seen.consumer.operations->seek(seen.consumer.self, places, 3, &error) != 0 ||
+        seen.consumer.operations->resume(seen.consumer.self, places, 3, &error) != 0)
+        fail_msg("%s", error.text);
+    seen.next_of[0] = 0;
+    TAKE_UNTIL(&seen, seen.n_of[0] == 10);
+    consumer_close(&seen.consumer, DEADLINE_MS);
 }
 
 static void the_descriptor_tells_when_to_take(void **state)
@@ -826,6 +1007,12 @@ int main(void)
         cmocka_unit_test(two_members_share_eagerly),
         cmocka_unit_test(a_member_that_the_group_forgot_has_lost_its_partitions),
         cmocka_unit_test(an_offset_out_of_range_ends_its_partition_only),
+        cmocka_unit_test(an_error_is_told_again_after_a_seek),
+        cmocka_unit_test(an_error_in_hand_outlives_its_partition),
+        cmocka_unit_test(what_cannot_be_read_is_told_as_such),
+        cmocka_unit_test(a_topic_that_is_gone_is_a_matter_of_identity),
+        cmocka_unit_test(a_seek_that_comes_too_early_says_so),
+        cmocka_unit_test(what_is_not_started_is_passed_over),
         cmocka_unit_test(the_descriptor_tells_when_to_take),
         cmocka_unit_test(closing_answers_what_is_pending),
         cmocka_unit_test(facts_tell_identity_and_bounds),
