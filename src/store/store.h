@@ -63,7 +63,7 @@ struct store_position {
     int32_t partition;
     bool is_missing;        /* claim and resolve: no such row (claim), or no longer mine (resolve: fenced) */
     bool is_halted;
-    const char *halt_kind;  /* "poison", "identity", "gap", "range", "partitions", "operator", "" */
+    const char *halt_kind;  /* "poison", "unhandled", "partition", "gap", "range", "identity", "corrupt", "" */
     const char *halt_reason;
     const char *cluster_id;
     uint8_t topic_id[16];

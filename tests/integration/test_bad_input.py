@@ -1,6 +1,8 @@
 """Bad events, configs, plugins, servers: a message that names the place and the way out; nothing is lost or skipped unasked."""
 import decimal
 import json
+import os
+import signal
 import subprocess
 
 import pytest
@@ -350,6 +352,21 @@ def test_an_empty_topic_created_again_is_taken_up_where_it_stands(scene, store, 
     made.produce([oracle.deposited("a", "1.00")])
     made.reaches_end()
     assert [decimal.Decimal(row[2]) for row in made.accounts()] == [decimal.Decimal("1.00")]
+
+
+def test_a_topic_created_again_under_a_running_task_stops_the_partition(scene, pg_store, kafka):
+    made = one_partition(scene, pg_store, oracle.deposited("a", "1.00"))
+    worker = made.worker()
+    made.reaches_end()
+    task = worker.tasks(1)[0]
+    os.kill(task, signal.SIGSTOP)  # it sees the new log only when that is as long as the old one
+    kafka.delete_topic(made.topic)
+    kafka.create_topic(made.topic, 1)
+    made.produce([oracle.deposited("a", "1.00")])
+    os.kill(task, signal.SIGCONT)
+    _, reason = halted(made, deadline=60)
+    assert "created anew" in reason and "rebuild" in reason
+    assert pg_store.query("SELECT halt_kind FROM readside_positions") == [("identity",)]
 
 
 def test_events_deleted_by_retention_stop_the_partition(scene, pg_store, kafka):
