@@ -257,7 +257,7 @@ static int fold_record(struct sink *sink, const struct record *record, struct er
         return 0;
     }
     if (record->kind == RECORD_ERROR)
-        /* The client is silent about the partition from here on, so no rewind brings it back. */
+        /* Not of one event: after a rewind the client would only say the same. */
         sink_halt(sink, partition, record_error_name(record->error), false, record->error_text);
     else if (sink->settings.stops_on_gap && record->offset > partition->next.offset)
         halt_at_gap(sink, partition, record);
