@@ -69,8 +69,9 @@ int client_check_version(int version, struct error *ret_error)
     if (version >> 8 >= CLIENT_VERSION_MIN)
         return 0;
     return error_set(ret_error, ERROR_CONFIG,
-                     "the librdkafka found at run time is %d.%d.%d, but %d.%d.%d or newer is needed: older ones lose end marks and "
-                     "get rebalances wrong; install a newer one, or let the dynamic loader find it first (ldd tells which it takes)",
+                     "the librdkafka found at run time is %d.%d.%d, but %d.%d.%d or newer is needed: older ones lose end marks "
+                     "and get rebalances wrong; install a newer one, or let the dynamic loader find it first (ldd tells which it "
+                     "takes)",
                      version >> 24 & 0xff, version >> 16 & 0xff, version >> 8 & 0xff, CLIENT_VERSION_MIN >> 16 & 0xff,
                      CLIENT_VERSION_MIN >> 8 & 0xff, CLIENT_VERSION_MIN & 0xff);
 }

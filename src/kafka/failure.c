@@ -53,7 +53,7 @@ static const char *way_out(enum record_error kind, rd_kafka_resp_err_t code)
         return "the offsets of a topic created anew name other events: rebuild with a new `version'; if it is the same topic "
                "after all, `readside resume'";
     case RECORD_ERROR_CORRUPT:
-        return "repair the log, then `readside resume'; or leave the events out: `readside positions ... skip' with --accept-loss";
+        return "repair the log, then `readside resume'; or leave events out: `readside positions ... skip' with --accept-loss";
     default:
         return "rebuild with a new `version', or set a position that the log still has: `readside positions ... set' with "
                "--accept-loss or --accept-duplicates";

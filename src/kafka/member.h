@@ -1,6 +1,6 @@
 /*
- * member - the state behind a struct consumer, shared by consumer.c, take.c, failure.c, rebalance.c, identity.c, ends.c and facts.c.
- * Internal to kafka/.
+ * member - the state behind a struct consumer, shared by consumer.c, take.c, failure.c, rebalance.c, identity.c, ends.c and
+ * facts.c. Internal to kafka/.
  *
  * One thread, the task's, touches it: librdkafka calls back only from inside calls of that thread.
  */
@@ -91,7 +91,7 @@ void member_note_fatal(struct member *member);
 /* failure.c */
 /* Does librdkafka deliver nothing more of the partition after this, or has it skipped what it could not read? */
 bool member_ends_partition(rd_kafka_resp_err_t code, enum record_error *ret_kind);
-/* The partition ends here; failure.text is what was said, of which a sentence is made. False: out of memory, and trouble is set. */
+/* The partition ends here; of failure.text, what was said, a sentence is made. False: out of memory, and trouble is set. */
 bool member_end_partition(struct member *member, struct member_partition *partition, const struct member_failure *failure);
 void member_tell_failure(struct member_partition *partition, struct record *record);
 size_t member_tell_failures(struct member *member, struct record *records, size_t max);
