@@ -276,11 +276,24 @@ static int insert_topics(struct sink *sink, struct error *ret_error)
     return insert_positions(sink, n, true, cluster_id, ret_error);
 }
 
+/* Is there no partition of the topic here that had a position before? */
+static bool is_new_topic(const struct sink *sink, const char *topic)
+{
+    for (size_t i = 0; i < sink->n_positions; i++)
+        if (!sink->positions[i].is_missing && strcmp(sink->positions[i].topic, topic) == 0)
+            return false;
+    for (size_t i = 0; i < sink->progress.n; i++)
+        if (sink->progress.items[i].state != PARTITION_WAITING && strcmp(sink->progress.items[i].topic, topic) == 0)
+            return false;
+    return true;
+}
+
 void sink_end_insert(struct sink *sink)
 {
     sink->is_claim_due = true;
     for (size_t i = 0; i < sink->n_positions && sink->inserted == INSERT_TOPICS; i++)
-        if (sink->positions[i].is_missing && (i == 0 || strcmp(sink->positions[i].topic, sink->positions[i - 1].topic) != 0))
+        if ((i == 0 || strcmp(sink->positions[i].topic, sink->positions[i - 1].topic) != 0) &&
+            is_new_topic(sink, sink->positions[i].topic))
             sink_tell(sink, SINK_TOPIC_STARTED, sink->positions[i].topic, -1, -1, NULL);
 }
 

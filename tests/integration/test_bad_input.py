@@ -389,6 +389,7 @@ def test_added_partitions_stop_a_partitioned_pipeline(scene, pg_store, kafka):
     kafka.add_partitions(made.topic, 2)
     other = made.worker("w2")
     other.wait_log("has grown", 40)
+    assert len(other.lines("first claim of a topic")) <= 1
 
 
 def test_another_cluster_stops_the_partition(scene, pg_store):
