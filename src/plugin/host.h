@@ -18,6 +18,7 @@ struct plugin_setting {
     const char *name;
     const char *value;
     const char *place; /* "file:line" for messages; may be NULL */
+    bool no_literal_secret; /* a secret must be an env: or file: reference */
 };
 
 /*

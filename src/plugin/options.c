@@ -129,7 +129,11 @@ static int read_setting(const struct rs_option *option, const struct plugin_sett
     const char *text = setting->value;
     int result = 0;
 
-    if ((option->flags & RS_SECRET) != 0 && secret_is_reference(text)) {
+    if ((option->flags & RS_SECRET) != 0 && setting->no_literal_secret && !secret_is_reference(text)) {
+        result = error_set(ret_error, ERROR_CONFIG,
+                           "the config holds the secret itself; refer to it by \"env:NAME\" or \"file:/path\" (or set "
+                           "worker.allow_literal_secrets = true)");
+    } else if ((option->flags & RS_SECRET) != 0 && secret_is_reference(text)) {
         result = secret_read(arena, setting->value, file_of(arena, setting->place), &text, ret_error);
     } else {
         text = arena_copy(arena, text, strlen(text));

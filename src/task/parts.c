@@ -23,7 +23,8 @@ int parts_open_plugin(const struct config *config, const struct config_pipeline 
     for (size_t i = 0; i < pipeline->options.n; i++) {
         const struct config_pair *option = &pipeline->options.items[i];
 
-        settings[i] = (struct plugin_setting){.name = option->name, .value = option->value, .place = option->place};
+        settings[i] = (struct plugin_setting){.name = option->name, .value = option->value, .place = option->place,
+                                              .no_literal_secret = !config->worker.allow_literal_secrets};
     }
     result = plugin_load(pipeline->plugin, config->worker.plugin_path, ret_projection, ret_error);
     if (result == 0)

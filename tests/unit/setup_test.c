@@ -117,11 +117,13 @@ static struct projection *make(void)
 }
 
 /* label is set where the test sets nothing. */
+static bool is_strict; /* as the config is without worker.allow_literal_secrets */
+
 static int open_host(struct projection *projection, open_function *function, const char *name, const char *value,
                      struct plugin_host **ret_host, struct error *ret_error)
 {
     const struct plugin_setting settings[] = {{.name = "label", .value = "l", .place = "bank.conf:3"},
-                                              {.name = name, .value = value, .place = "bank.conf:4"}};
+                                              {.name = name, .value = value, .place = "bank.conf:4", .no_literal_secret = is_strict}};
 
     open_script = function;
     return plugin_host_new(projection, settings, name == NULL ? 1 : 2, ret_host, ret_error);
@@ -204,6 +206,9 @@ static void test_wrong_settings_are_refused_with_their_place(void **state)
     unsetenv("READSIDE_TEST_TOKEN");
     expect_refused(read_set, "token", "env:READSIDE_TEST_TOKEN", "option token: ");
     expect_refused(read_set, "pin", "s3cret", "option pin: the secret is not an integer"); /* and is not shown */
+    is_strict = true;
+    expect_refused(read_set, "token", "s3cret", "bank.conf:4: option token: the config holds the secret itself; refer to it by");
+    is_strict = false;
 }
 
 static void test_a_required_option_must_be_set(void **state)
