@@ -20,35 +20,6 @@
 
 enum { CLOSE_SLICE_MS = 50 };
 
-const char *member_intern(struct member *member, const char *name)
-{
-    struct member_topic *topics;
-    char *copy;
-
-    for (size_t i = 0; i < member->n_topics; i++)
-        if (strcmp(member->topics[i].name, name) == 0)
-            return member->topics[i].name;
-    topics = realloc(member->topics, (member->n_topics + 1) * sizeof(*topics));
-    copy = strdup(name);
-    if (topics)
-        member->topics = topics;
-    if (!topics || !copy) {
-        free(copy);
-        error_set(&member->trouble, ERROR_BUG, "out of memory for the name of topic %s", name);
-        return NULL;
-    }
-    topics[member->n_topics++] = (struct member_topic){ .name = copy };
-    return copy;
-}
-
-struct member_topic *member_find_topic(struct member *member, const char *interned_name)
-{
-    for (size_t i = 0; i < member->n_topics; i++)
-        if (member->topics[i].name == interned_name)
-            return &member->topics[i];
-    return NULL;
-}
-
 /* ---- Opening ---- */
 
 /* Brokers out of reach, wrong passwords: librdkafka logs them and tries again; facts() tells the last one. */

@@ -1,5 +1,5 @@
 /*
- * member - the state behind a struct consumer, shared by consumer.c, take.c, failure.c, rebalance.c, identity.c, ends.c and
+ * member - the state behind a struct consumer, shared by member.c, consumer.c, take.c, failure.c, rebalance.c, identity.c, ends.c and
  * facts.c. Internal to kafka/.
  *
  * One thread, the task's, touches it: librdkafka calls back only from inside calls of that thread.
@@ -75,6 +75,8 @@ struct member {
     char *bootstrap_servers; /* for error texts */
     char *cluster_id;
 };
+
+/* member.c */
 
 /* The one pointer for this name. NULL: out of memory, and trouble is set. */
 const char *member_intern(struct member *member, const char *name);

@@ -16,14 +16,6 @@
 
 enum { SEEK_TIMEOUT_MS = 5000 };
 
-struct member_partition *member_find_started(struct member *member, const char *topic, int32_t partition)
-{
-    for (size_t i = 0; i < member->n_started; i++)
-        if (member->started[i].partition == partition && member->started[i].topic == topic)
-            return &member->started[i];
-    return NULL;
-}
-
 static bool is_being_revoked(const struct member *member, const char *topic, int32_t partition)
 {
     if (member->pending != REBALANCE_REVOKE && member->pending != REBALANCE_LOST)
