@@ -34,6 +34,18 @@ static int64_t now_ms(void)
     return clock_system.monotonic_us(clock_system.self) / 1000;
 }
 
+/* ---- The client library ---- */
+
+int __real_rd_kafka_version(void);
+int __wrap_rd_kafka_version(void);
+
+static int found_version; /* 0: the one that is there */
+
+int __wrap_rd_kafka_version(void)
+{
+    return found_version ? found_version : __real_rd_kafka_version();
+}
+
 /* ---- The broker ---- */
 
 static int start_cluster(void **state)
@@ -856,9 +868,18 @@ static void no_topic_id_is_no_other_topic_id(void **state)
 
 static void an_old_client_library_is_refused(void **state)
 {
+    const char *topics[] = { "any" };
+    struct consumer_settings settings = settings_for(topics, "any", ASSIGNOR_RANGE);
+    struct consumer consumer;
     struct error error = { 0 };
+    int result;
 
     (void)state;
+    found_version = 0x020d01ff;
+    result = consumer_open(&settings, &consumer, &error);
+    found_version = 0;
+    assert_int_equal(result, ERROR_CONFIG);
+    assert_non_null(strstr(error.text, "2.13.1"));
     assert_int_equal(client_check_version(0x020d02ff, &error), 0);
     assert_int_equal(client_check_version(0x030000ff, &error), 0);
     assert_int_equal(client_check_version(rd_kafka_version(), &error), 0);
