@@ -866,6 +866,43 @@ static void no_topic_id_is_no_other_topic_id(void **state)
     free(member.topics);
 }
 
+/* A broker that tells no ids stands in for the one that told them. */
+static void a_broker_without_topic_ids_ends_nothing(void **state)
+{
+    const char *topics[] = { "no-ids" };
+    struct consumer_settings settings = settings_for(topics, new_group(), ASSIGNOR_RANGE);
+    rd_kafka_mock_cluster_t *old = rd_kafka_mock_cluster_new(producer, 1);
+    struct partition_facts facts = { .topic = "no-ids", .topic_id = { 9 } };
+    static const uint8_t nothing[16];
+    const char *cluster_id = NULL;
+    struct error error = { 0 };
+    struct member *member;
+    struct seen seen;
+
+    (void)state;
+    memset(&seen, 0, sizeof(seen));
+    assert_int_equal(rd_kafka_mock_set_apiversion(old, 3 /* Metadata */, 0, 9), RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_mock_group_initial_rebalance_delay_ms(old, 0);
+    assert_int_equal(rd_kafka_mock_topic_create(old, "no-ids", 1, 1), RD_KAFKA_RESP_ERR_NO_ERROR);
+    settings.bootstrap_servers = rd_kafka_mock_cluster_bootstraps(old);
+    assert_int_equal(consumer_open(&settings, &seen.consumer, &error), 0);
+    join(&seen, "no-ids", 1);
+    TAKE_UNTIL(&seen, seen.n_ends > 0);
+    if (seen.consumer.operations->facts(seen.consumer.self, &facts, 1, DEADLINE_MS, &cluster_id, &error) != 0)
+        fail_msg("%s", error.text);
+    assert_memory_equal(facts.topic_id, nothing, sizeof(nothing));
+
+    member = seen.consumer.self;
+    member_find_topic(member, member_intern(member, "no-ids"))->id[0] = 1;
+    member->identity_at_us = 0;
+    TAKE_UNTIL(&seen, member->is_identity_asked);
+    TAKE_UNTIL(&seen, !member->is_identity_asked);
+    assert_true(member->broker >= 0); /* it has answered */
+    assert_int_equal(seen.n_errors, 0);
+    consumer_close(&seen.consumer, DEADLINE_MS);
+    rd_kafka_mock_cluster_destroy(old);
+}
+
 static void an_old_client_library_is_refused(void **state)
 {
     const char *topics[] = { "any" };
@@ -1040,6 +1077,7 @@ int main(void)
         cmocka_unit_test(a_broker_that_is_away_is_named_in_time),
         cmocka_unit_test(old_complaints_decide_nothing),
         cmocka_unit_test(no_topic_id_is_no_other_topic_id),
+        cmocka_unit_test(a_broker_without_topic_ids_ends_nothing),
         cmocka_unit_test(an_old_client_library_is_refused),
         cmocka_unit_test(a_missing_topic_is_told_and_its_coming_noticed),
         cmocka_unit_test(a_fenced_instance_is_told),
