@@ -699,6 +699,32 @@ static void what_is_not_started_is_passed_over(void **state)
     consumer_close(&seen.consumer, DEADLINE_MS);
 }
 
+/* What is on its way back to the group is nobody's to hear of. */
+static void what_is_being_revoked_is_passed_over(void **state)
+{
+    struct partition_offset place = { "going", 0, -1, 1000 };
+    struct error error = { 0 };
+    struct seen seen;
+
+    (void)state;
+    make_topic("going", 1);
+    open_member(&seen, "going", new_group(), ASSIGNOR_COOPERATIVE_STICKY);
+    TAKE_UNTIL(&seen, pending(&seen) == REBALANCE_ASSIGN);
+    answer(&seen);
+    start(&seen, &place, 1);
+    TAKE_UNTIL(&seen, seen.n_errors == 1);
+    rd_kafka_mock_push_request_errors(cluster, 12 /* Heartbeat */, 1, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID);
+    TAKE_UNTIL(&seen, pending(&seen) == REBALANCE_LOST);
+    if (seen.consumer.operations->pause(seen.consumer.self, &place, 1, &error) != 0 ||
+        seen.consumer.operations->seek(seen.consumer.self, &place, 1, &error) != 0 ||
+        seen.consumer.operations->resume(seen.consumer.self, &place, 1, &error) != 0)
+        fail_msg("%s", error.text);
+    take(&seen, 0);
+    assert_int_equal(seen.n_errors, 1);
+    answer(&seen);
+    consumer_close(&seen.consumer, DEADLINE_MS);
+}
+
 static void the_descriptor_tells_when_to_take(void **state)
 {
     struct record record;
@@ -1071,6 +1097,7 @@ int main(void)
         cmocka_unit_test(a_topic_that_is_gone_is_a_matter_of_identity),
         cmocka_unit_test(a_seek_that_comes_too_early_says_so),
         cmocka_unit_test(what_is_not_started_is_passed_over),
+        cmocka_unit_test(what_is_being_revoked_is_passed_over),
         cmocka_unit_test(the_descriptor_tells_when_to_take),
         cmocka_unit_test(closing_answers_what_is_pending),
         cmocka_unit_test(facts_tell_identity_and_bounds),
