@@ -63,6 +63,26 @@ def test_aborted_transactions_do_not_count(scene, pg_store):
     made.agrees(bank)  # the position passes the markers of the aborted ones as well
 
 
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+def test_compressed_batches_are_read(scene, pg_store, kafka, codec):
+    made = scene(pg_store)
+    records = list(oracle.random_events(500, 20))
+    kafka.produce(made.topic, records, producer=kafka.producer(compression_type=codec))
+    made.worker()
+    made.agrees(oracle.Bank(records))
+
+
+def test_a_large_event_is_read(scene, pg_store):
+    """Larger than the fetch queue and than what Kafka's defaults fetch of a partition at once."""
+    made = scene(pg_store, partitions=1, fetch_queue="64KiB", topic_config={"max.message.bytes": "12000000"})
+    event = oracle.deposited("a", "1.00")[1]
+    big = made.kafka.producer(message_max_bytes=12000000)
+    made.kafka.produce(made.topic, [("a", {**event, "note": "x" * 9000000}), ("a", event)], producer=big)
+    made.worker()
+    made.reaches_end()
+    assert pg_store.query("SELECT balance FROM accounts") == [(decimal.Decimal("2.00"),)]
+
+
 def test_a_deposit_before_the_opening_makes_the_row(scene, pg_store):
     made = scene(pg_store)
     made.produce([oracle.deposited("early", "12.50")])
