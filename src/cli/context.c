@@ -67,18 +67,23 @@ bool context_is_missing(const struct error *failure)
 }
 
 /* Commands claim nothing, so their scope needs no owner. */
-int context_connect_store(struct context *context, struct error *ret_error)
+int context_make_store(struct context *context, struct error *ret_error)
 {
     static const struct projection positions_only = {.name = ""};
     const struct projection *projection = context->projection != NULL ? context->projection : &positions_only;
     struct store_settings settings;
     struct store_scope scope;
-    int result;
 
     parts_store_settings(context->pipeline, &settings);
     parts_store_scope(context->config, context->pipeline, projection, &scope);
     settings.must_exist = true;
-    result = store_open(&settings, &scope, &context->store, ret_error);
+    return store_open(&settings, &scope, &context->store, ret_error);
+}
+
+int context_connect_store(struct context *context, struct error *ret_error)
+{
+    int result = context_make_store(context, ret_error);
+
     if (result == 0)
         result = store_start_connect(context->store, ret_error);
     if (result == 0)

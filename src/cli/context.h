@@ -24,6 +24,8 @@ int context_load(struct context *context, const char *config_path);
 int context_find_pipeline(struct context *context, const char *name);
 /* Loads the plugin with the pipeline's options. */
 int context_open_plugin(struct context *context);
+/* Makes the store's object, and so judges its settings; no I/O. Without context_open_plugin(): for positions only. */
+int context_make_store(struct context *context, struct error *ret_error) MUST_CHECK;
 /*
  * Connects to the store as it is; nothing is made in it, nor an SQLite file. Works without context_open_plugin(): then for positions
  * only. Prints nothing: 0 or an error class, CONFIG with STORE_MISSING when there is no such file.

@@ -213,6 +213,44 @@ static void test_a_missing_config_is_named(void **state)
     assert_int_equal(RUN(STDERR_FILENO, "check", "/nonexistent/x.conf"), 78);
 }
 
+static void write_config(const char *path, const char *uri)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    fprintf(file,
+            "worker = { plugin_path = \"%s/plugins\"; };\n"
+            "kafka = { bootstrap_servers = \"localhost:1\"; };\n"
+            "stores = { main = { kind = \"postgresql\"; uri = \"%s\"; }; };\n"
+            "pipelines = { p = { topics = [ \"t\" ]; plugin = \"null\"; }; };\n",
+            getenv("READSIDE_BUILD"), uri);
+    fclose(file);
+}
+
+/* Of the stores, too, as far as their settings and this build say it. */
+static void test_check_offline(void **state)
+{
+    char path[] = "/tmp/readside-cli-XXXXXX";
+    int file = mkstemp(path);
+
+    (void)state;
+    assert_true(file >= 0);
+    close(file);
+    write_config(path, "postgresql://db.example/views?sslmode=require");
+    assert_int_equal(RUN(STDOUT_FILENO, "check", "--offline", path), 78);
+    assert_non_null(strstr(captured, "ok     pipeline p, plugin: null"));
+    assert_non_null(strstr(captured, "wrong  pipeline p, store main: "));
+    write_config(path, "postgresql://localhost:1/views");
+#ifdef HAVE_POSTGRESQL
+    assert_int_equal(RUN(STDOUT_FILENO, "check", "--offline", path), 0);
+    assert_non_null(strstr(captured, "ok     pipeline p, store main: postgresql"));
+#else
+    assert_int_equal(RUN(STDOUT_FILENO, "check", "--offline", path), 78);
+    assert_non_null(strstr(captured, "no driver for a store of kind \"postgresql\"; this build has: sqlite"));
+#endif
+    unlink(path);
+}
+
 static void test_version(void **state)
 {
     (void)state;
@@ -410,6 +448,7 @@ int main(void)
         cmocka_unit_test(test_mistakes_name_the_way_out),
         cmocka_unit_test(test_positions_says_what_it_wants),
         cmocka_unit_test(test_a_missing_config_is_named),
+        cmocka_unit_test(test_check_offline),
         cmocka_unit_test(test_version),
         cmocka_unit_test(test_words_and_options_in_any_order),
         cmocka_unit_test(test_an_option_given_again_and_again),
