@@ -1,35 +1,77 @@
-"""What `make install` puts down is enough to build the README's plugin with and to run it; `make uninstall` takes all of it away."""
+"""What `make install` puts down is enough to build the documents' plugins with and to run them; `make uninstall` takes it away."""
 import os
 import re
 import shlex
 import subprocess
 
+import pytest
+
 from process import BUILD, ROOT
 
 README = (ROOT / "README.md").read_text()
+TUTORIAL = (ROOT / "docs/plugins.md").read_text()
 
 
-def run(*command, **environment):
+def run(*command, expect=0, **environment):
     done = subprocess.run([str(word) for word in command], env={**os.environ, **environment}, capture_output=True, text=True,
                           timeout=120, check=False)
-    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    assert done.returncode == expect, f"{command}: {done.stdout}{done.stderr}"
     return done.stdout
 
 
-def test_the_readmes_plugin_by_the_installed_header(tmp_path):
-    stage = tmp_path / "stage"
-    run("make", "-s", "-C", BUILD, "install", f"DESTDIR={stage}")
-    prefix = next(stage.rglob("bin/readside")).parent.parent
-    assert {path.name for path in prefix.rglob("*") if path.is_file()} >= {
-        "readside", "plugin.h", "readside.pc", "bank.so", "readside.1", "readside.conf.5", "readside.service"}
+class Installed:
+    """The build, installed below a folder; builds plugins by what lies there alone."""
 
-    (tmp_path / "pages.c").write_text(re.search(r"```c\n(.*?)```", README, re.DOTALL).group(1))
-    flags = run("pkg-config", "--cflags", "readside", PKG_CONFIG_PATH=str(prefix / "lib/pkgconfig"),
-                PKG_CONFIG_SYSROOT_DIR=str(stage))
-    run("cc", "-Wall", "-Werror", "-shared", "-fPIC", *shlex.split(flags), tmp_path / "pages.c", "-o", tmp_path / "pages.so")
-    (tmp_path / "visits.jsonl").write_text(re.search(r"echo '(.*)' > visits.jsonl", README).group(1) + "\n")
-    printed = run(prefix / "bin/readside", "test-plugin", tmp_path / "pages.so", tmp_path / "visits.jsonl")
+    def __init__(self, folder):
+        self.folder, self.stage = folder, folder / "stage"
+        run("make", "-s", "-C", BUILD, "install", f"DESTDIR={self.stage}")
+        self.program = next(self.stage.rglob("bin/readside"))
+        self.prefix = self.program.parent.parent
+
+    def pkg_config(self, *arguments):
+        return run("pkg-config", *arguments, "readside", PKG_CONFIG_PATH=str(self.prefix / "lib/pkgconfig"),
+                   PKG_CONFIG_SYSROOT_DIR=str(self.stage))
+
+    def plugin(self, name, source):
+        (self.folder / f"{name}.c").write_text(source)
+        run("cc", "-Wall", "-Werror", "-shared", "-fPIC", *shlex.split(self.pkg_config("--cflags")), self.folder / f"{name}.c",
+            "-o", self.folder / f"{name}.so")
+        return self.folder / f"{name}.so"
+
+    def events(self, text):
+        (self.folder / "events.jsonl").write_text(text)
+        return self.folder / "events.jsonl"
+
+    def files(self):
+        return [path for path in self.stage.rglob("*") if not path.is_dir()]
+
+
+@pytest.fixture
+def installed(tmp_path):
+    return Installed(tmp_path)
+
+
+def test_the_readmes_plugin(installed):
+    plugin = installed.plugin("pages", re.search(r"```c\n(.*?)```", README, re.DOTALL).group(1))
+    events = installed.events(re.search(r"echo '(.*)' > visits.jsonl", README).group(1) + "\n")
+    printed = run(installed.program, "test-plugin", plugin, events)
     assert re.search(r"home\s+1\b", printed), printed
 
-    run("make", "-s", "-C", BUILD, "uninstall", f"DESTDIR={stage}")
-    assert [path for path in stage.rglob("*") if path.is_file()] == []
+
+def test_the_tutorials_plugin(installed):
+    plugin = installed.plugin("meters", re.search(r"```c\n(.*?)```", TUTORIAL, re.DOTALL).group(1))
+    session = re.search(r"\$ cat meters.jsonl\n(.*?) +\$ readside test-plugin \./meters.so meters.jsonl\n(.*?)\n\n", TUTORIAL,
+                        re.DOTALL)
+    events, promised = (re.sub(r"^    ", "", text, flags=re.MULTILINE) for text in session.groups())
+    printed = run(installed.program, "test-plugin", plugin, installed.events(events), expect=2)  # one event is poison
+    assert re.sub(r"reason=.*", 'reason="..."', printed).strip() == promised.strip()
+
+
+def test_what_is_there_and_goes_again(installed):
+    assert {path.name for path in installed.files()} >= {
+        "readside", "plugin.h", "plugins.md", "readside.pc", "bank.so", "readside.1", "readside.conf.5", "readside.conf.sample",
+        "readside.service"}
+    plugins = installed.pkg_config("--variable=plugindir").strip().removeprefix(str(installed.stage))
+    assert (installed.stage / plugins.lstrip("/") / "bank.so").is_file()
+    run("make", "-s", "-C", BUILD, "uninstall", f"DESTDIR={installed.stage}")
+    assert installed.files() == []
