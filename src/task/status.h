@@ -27,9 +27,9 @@ struct task_status {
     _Atomic int64_t rows;
     _Atomic int64_t lag;            /* records not committed, over owned partitions; -1: not known */
     _Atomic int64_t lag_ms;         /* since when something has been missing; -1: not known */
-    _Atomic int partitions;         /* owned */
+    _Atomic int partitions;         /* owned; read before at_end */
     _Atomic int halted;             /* owned and halted */
-    _Atomic int at_end;             /* 1: every owned partition has reached its end and is committed */
+    _Atomic int at_end;             /* 1: every owned partition has reached its end and is committed; taken back before others come */
     _Atomic int64_t rewinds;
     _Atomic int64_t dropped;        /* records below the expected offset */
     _Atomic int64_t fenced;

@@ -136,6 +136,7 @@ static void publish(struct task *task)
 {
     struct task_status *status = task->settings->status;
     const struct sink *sink = task->sink;
+    bool is_at_end = sink_is_at_end(sink);
 
     atomic_store_explicit(&status->events, sink->counters.events, memory_order_relaxed);
     atomic_store_explicit(&status->skipped, sink->counters.skipped, memory_order_relaxed);
@@ -147,9 +148,11 @@ static void publish(struct task *task)
     atomic_store_explicit(&status->fenced, sink->counters.fenced, memory_order_relaxed);
     atomic_store_explicit(&status->lag, sink->lag, memory_order_relaxed);
     atomic_store_explicit(&status->lag_ms, sink->lag_ms, memory_order_relaxed);
-    atomic_store_explicit(&status->partitions, (int)sink->progress.n, memory_order_relaxed);
+    if (!is_at_end) /* before partitions that have come are seen */
+        atomic_store_explicit(&status->at_end, 0, memory_order_relaxed);
+    atomic_store_explicit(&status->partitions, (int)sink->progress.n, memory_order_release);
     atomic_store_explicit(&status->halted, (int)progress_count(&sink->progress, PARTITION_HALTED), memory_order_relaxed);
-    atomic_store_explicit(&status->at_end, sink_is_at_end(sink), memory_order_relaxed);
+    atomic_store_explicit(&status->at_end, is_at_end, memory_order_release);
     beat(task, sink->phase != SINK_READY ? TASK_WAITING_STORE : sink->progress.n == 0 ? TASK_IDLE : TASK_RUNNING);
 }
 

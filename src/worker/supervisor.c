@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "worker/broker.h"
+#include "worker/end.h"
 #include "worker/exit.h"
 #include "worker/notify.h"
 #include "worker/plan.h"
@@ -27,7 +28,7 @@ enum {
     END_TURN_US = 20 * 1000,        /* the same when waiting for the end */
     LATE_US = 5 * 1000 * 1000,      /* a turn so late means that we were stopped ourselves */
     COUNT_TIMEOUT_MS = 2000,
-    ASK_AGAIN_US = 1000 * 1000,
+    COUNT_AGAIN_US = 1000 * 1000,
     STATUS_TEXT = 512,
 };
 
@@ -41,13 +42,8 @@ struct supervisor {
     struct unit_host host;
     struct unit *units;
     struct embedded *embedded;
-    int64_t expected_partitions; /* of all pipelines, for until_end; -1: not asked yet */
-    struct {
-        int64_t partitions;
-        int64_t events;
-        int64_t since_us; /* nothing of it has changed since then, at the end of all partitions; 0: not at the end */
-        int64_t ask_at_us;
-    } end;
+    struct end_watch end;
+    int64_t count_at_us; /* no partitions are counted before */
     int64_t turned_us;
     int64_t notified_us;
     int64_t patience_until_us; /* signs of life are not judged before: nobody could give any */
@@ -151,7 +147,6 @@ static int apply(struct supervisor *supervisor, struct config *config, struct er
     if (supervisor->config != config)
         config_free(supervisor->config);
     supervisor->config = config;
-    supervisor->expected_partitions = -1;
     return 0;
 }
 
@@ -274,28 +269,45 @@ static int64_t turn_units(struct supervisor *supervisor)
 
 /* ---- The end ---- */
 
-/* How many partitions there are: a task that has none yet must not look like one that is done. */
-static bool count_expected(struct supervisor *supervisor)
+/*
+ * How many partitions the topics of a pipeline have, which ends the wait sooner. Not for one that is down: its topics may be what
+ * is wrong with it.
+ */
+static int count_expected(struct supervisor *supervisor, struct consumer *probe, struct unit *unit, struct error *ret_error)
+{
+    const struct config_pipeline *pipeline = config_find_pipeline(supervisor->config, unit->name);
+    int64_t n = 0;
+    int result;
+
+    if (unit->is_down || unit->is_leaving || unit->is_counted || pipeline == NULL)
+        return 0;
+    result = probe_count_partitions(probe, pipeline, COUNT_TIMEOUT_MS, &n, ret_error);
+    if (result != 0)
+        return result;
+    unit->is_counted = true;
+    unit->expected_partitions = n > 0 ? n : END_EXPECTED_UNKNOWN;
+    return 0;
+}
+
+/* Asking blocks while the broker is silent, so it is done now and then only. */
+static void count_all(struct supervisor *supervisor)
 {
     struct consumer probe = {0};
     struct error failure = {0};
-    int64_t sum = 0;
-    int result = probe_open(supervisor->config, supervisor->host.bootstrap_servers, &probe, &failure);
+    int result = 0;
+    bool is_counted = true;
 
-    for (size_t i = 0; result == 0 && i < supervisor->config->n_pipelines; i++) {
-        int64_t n = 0;
-
-        if (supervisor->config->pipelines[i].is_enabled)
-            result = probe_count_partitions(&probe, &supervisor->config->pipelines[i], COUNT_TIMEOUT_MS, &n, &failure);
-        sum += n;
-    }
+    for (const struct unit *unit = supervisor->units; unit != NULL; unit = unit->next)
+        is_counted &= unit->is_counted || unit->is_down || unit->is_leaving;
+    if (is_counted || now() < supervisor->count_at_us)
+        return;
+    result = probe_open(supervisor->config, supervisor->host.bootstrap_servers, &probe, &failure);
+    for (struct unit *unit = supervisor->units; result == 0 && unit != NULL; unit = unit->next)
+        result = count_expected(supervisor, &probe, unit, &failure);
     probe_close(&probe);
-    if (result != 0) {
+    if (result != 0)
         log_warn("cannot count the partitions; trying again", "reason", failure.text, NULL);
-        return false;
-    }
-    supervisor->expected_partitions = sum;
-    return true;
+    supervisor->count_at_us = now() + COUNT_AGAIN_US;
 }
 
 /* Nothing runs, and nothing will without a person. */
@@ -311,48 +323,30 @@ static bool is_finished(struct supervisor *supervisor)
     return true;
 }
 
-/*
- * Are partitions all that this worker will get? When it has every one of the topics; or when other workers of the group have the
- * rest: what it owns, and what it has committed, has then not changed for as long as a session lasts.
- */
-static bool is_settled(struct supervisor *supervisor, int64_t partitions)
+/* False: one that is down has yet to end. */
+static bool view_units(const struct supervisor *supervisor, struct end_view *view)
 {
-    int64_t events = 0;
+    for (const struct unit *unit = supervisor->units; unit != NULL; unit = unit->next) {
+        struct end_facts facts = {.partitions = unit_partitions(unit), .expected = unit->expected_partitions, .events = unit_events(unit)};
 
-    for (const struct unit *unit = supervisor->units; unit != NULL; unit = unit->next)
-        events += unit_events(unit);
-    if (partitions != supervisor->end.partitions || events != supervisor->end.events || supervisor->end.since_us == 0)
-        supervisor->end.since_us = now();
-    supervisor->end.partitions = partitions;
-    supervisor->end.events = events;
-    if (now() - supervisor->end.since_us >= supervisor->config->kafka.session_timeout_us)
-        return true;
-    if (supervisor->expected_partitions < 0 && now() >= supervisor->end.ask_at_us && !count_expected(supervisor))
-        supervisor->end.ask_at_us = now() + ASK_AGAIN_US;
-    return supervisor->expected_partitions >= 0 && partitions >= supervisor->expected_partitions;
+        if (unit->is_down && !unit_has_ended(unit))
+            return false;
+        facts.is_at_end = unit_is_at_end(unit); /* after the partitions: what has come in between is not at its end */
+        if (!unit->is_down)
+            end_add(view, &facts);
+    }
+    return true;
 }
 
-static void look_for_end(struct supervisor *supervisor)
+static void end_for_good(struct supervisor *supervisor, int64_t partitions)
 {
-    int64_t partitions = 0, halted = 0;
-    bool is_any_up = false;
+    int64_t halted = 0;
 
     for (const struct unit *unit = supervisor->units; unit != NULL; unit = unit->next) {
-        if (!unit->is_down && !unit_is_at_end(unit)) {
-            supervisor->end.since_us = 0;
-            return;
-        }
-        if (unit->is_down && !unit_has_ended(unit))
-            return;
-        is_any_up |= !unit->is_down;
-        partitions += unit_partitions(unit);
         halted += unit_halted(unit);
-    }
-    if (!is_any_up || !is_settled(supervisor, partitions))
-        return;
-    for (const struct unit *unit = supervisor->units; unit != NULL; unit = unit->next)
         if (unit->is_down)
             log_error("pipeline is down and has not reached the end", "pipeline", unit->name, NULL);
+    }
     if (halted > 0) {
         log_error("the end is reached, but for halted partitions: `readside status' says why", "halted", log_number(halted), NULL);
         supervisor->exit_code = EXIT_CODE_DATA;
@@ -360,6 +354,18 @@ static void look_for_end(struct supervisor *supervisor)
         log_info("the tasks have committed up to the end; stopping", "partitions", log_number(partitions), NULL);
     }
     begin_stop(supervisor);
+}
+
+static void look_for_end(struct supervisor *supervisor)
+{
+    struct end_view view = END_VIEW_INIT;
+
+    if (!view_units(supervisor, &view))
+        return;
+    if (end_is_reached(&supervisor->end, &view, now(), supervisor->config->kafka.session_timeout_us))
+        end_for_good(supervisor, view.partitions);
+    else if (view.is_at_end && !view.is_empty)
+        count_all(supervisor);
 }
 
 /* ---- Telling the service manager ---- */
@@ -478,8 +484,7 @@ int supervisor_run(const struct supervisor_settings *settings)
 {
     struct supervisor supervisor = {.config = settings->config,
                                     .until_end = settings->until_end,
-                                    .signal_fd = -1,
-                                    .expected_partitions = -1};
+                                    .signal_fd = -1};
     struct error failure = {0};
     int64_t started_us = now();
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "config/pack.h"
+#include "worker/end.h"
 #include "worker/exit.h"
 #include "worker/spawn.h"
 
@@ -66,6 +67,7 @@ int unit_new(struct unit_host *host, const struct config *config, const struct c
     if (unit == NULL)
         return error_set(ret_error, ERROR_BUG, "out of memory");
     unit->config_fd = -1;
+    unit->expected_partitions = END_EXPECTED_UNKNOWN;
     unit->name = strdup(pipeline->name);
     unit->children = calloc((size_t)pipeline->tasks, sizeof *unit->children);
     unit->fingerprint = config_pipeline_fingerprint(config, pipeline);
@@ -369,7 +371,7 @@ int64_t unit_partitions(const struct unit *unit)
 
     for (unsigned i = 0; i < unit->n_children; i++)
         if (is_running(&unit->children[i]))
-            sum += atomic_load_explicit(&unit->children[i].status->partitions, memory_order_relaxed);
+            sum += atomic_load_explicit(&unit->children[i].status->partitions, memory_order_acquire);
     return sum;
 }
 
@@ -446,7 +448,7 @@ bool unit_is_at_end(const struct unit *unit)
         const struct child *child = &unit->children[i];
         bool owns = atomic_load_explicit(&child->status->partitions, memory_order_relaxed) > 0;
 
-        if (child->state != CHILD_RUNNING || (owns && !atomic_load_explicit(&child->status->at_end, memory_order_relaxed)))
+        if (child->state != CHILD_RUNNING || (owns && !atomic_load_explicit(&child->status->at_end, memory_order_acquire)))
             return false;
         has_partitions |= owns;
     }

@@ -10,8 +10,8 @@
 
 #include "base/error.h"
 #include "config/config.h"
-#include "worker/restart.h"
 #include "task/status.h"
+#include "worker/restart.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -56,6 +56,8 @@ struct unit {
     bool is_started; /* false: waits for its predecessor to end */
     bool is_down;    /* a person must change something first */
     bool is_leaving;
+    bool is_counted;             /* expected_partitions has been asked for */
+    int64_t expected_partitions; /* that its topics have, for the supervisor; END_EXPECTED_UNKNOWN: not known */
     int64_t events;  /* committed by processes that have ended */
     bool has_failed_to_stop; /* one crashed instead of ending */
 };

@@ -1,5 +1,5 @@
 /*
- * The supervisor's parts: restart policy, what a reload does, messages to the service manager, exit codes, status block, and the
+ * The supervisor's parts: restart policy, what a reload does, when a run until the end is over, messages to the service manager, exit codes, status block, and the
  * packed configuration that a task is given.
  */
 #include <setjmp.h>
@@ -11,11 +11,12 @@
 
 #include "base/error.h"
 #include "config/pack.h"
+#include "task/status.h"
+#include "worker/end.h"
 #include "worker/exit.h"
 #include "worker/notify.h"
 #include "worker/plan.h"
 #include "worker/restart.h"
-#include "task/status.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,6 +85,78 @@ static void test_plan(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         assert_int_equal(plan_step(&cases[i].facts), cases[i].step);
+}
+
+/* ---- End ---- */
+
+/* One look at one pipeline or two; facts of the second with expected = 0 are none. */
+static bool look(struct end_watch *watch, struct end_facts first, struct end_facts second, int64_t now_us)
+{
+    struct end_view view = END_VIEW_INIT;
+
+    end_add(&view, &first);
+    if (second.expected > 0)
+        end_add(&view, &second);
+    return end_is_reached(watch, &view, now_us, 6 * SECOND);
+}
+
+static const struct end_facts none;
+
+static void test_the_end_is_where_all_partitions_are_ours_and_done(void **state)
+{
+    struct end_watch watch = {0};
+    struct end_facts all = {.partitions = 4, .expected = 4, .is_at_end = true}, working = {.partitions = 4, .expected = 4};
+
+    (void)state;
+    assert_false(look(&watch, working, none, SECOND));
+    assert_false(look(&watch, all, working, 2 * SECOND));
+    assert_true(look(&watch, all, none, 3 * SECOND));
+    assert_true(look(&watch, all, all, 4 * SECOND));
+}
+
+static void test_another_pipelines_surplus_makes_up_for_nothing(void **state)
+{
+    struct end_watch watch = {0};
+    struct end_facts part = {.partitions = 2, .expected = 4, .is_at_end = true};
+    struct end_facts more = {.partitions = 6, .expected = 4, .is_at_end = true}; /* some were added since */
+    struct end_facts unknown = {.partitions = 6, .expected = END_EXPECTED_UNKNOWN, .is_at_end = true};
+
+    (void)state;
+    assert_false(look(&watch, part, more, SECOND));
+    assert_false(look(&watch, part, unknown, SECOND));
+    part.partitions = 4;
+    assert_false(look(&watch, part, unknown, SECOND));
+    assert_true(look(&watch, part, more, SECOND));
+}
+
+static void test_what_others_have_is_theirs_when_nothing_has_changed_for_long(void **state)
+{
+    struct end_watch watch = {0};
+    struct end_facts part = {.partitions = 2, .expected = 4, .events = 10, .is_at_end = true}, moved = part, more = part, busy = part;
+
+    (void)state;
+    moved.events = 11;
+    more.partitions = 3;
+    busy.is_at_end = false;
+    assert_false(look(&watch, part, none, 1 * SECOND));
+    assert_false(look(&watch, part, none, 7 * SECOND - 1));
+    assert_false(look(&watch, moved, none, 7 * SECOND));
+    assert_false(look(&watch, more, none, 12 * SECOND));
+    assert_false(look(&watch, more, none, 17 * SECOND));
+    assert_false(look(&watch, busy, none, 18 * SECOND));
+    assert_false(look(&watch, more, none, 19 * SECOND));
+    assert_false(look(&watch, more, none, 25 * SECOND - 1));
+    assert_true(look(&watch, more, none, 25 * SECOND));
+}
+
+static void test_pipelines_that_are_all_down_have_no_end(void **state)
+{
+    struct end_watch watch = {0};
+    struct end_view view = END_VIEW_INIT;
+
+    (void)state;
+    assert_false(end_is_reached(&watch, &view, SECOND, 6 * SECOND));
+    assert_false(end_is_reached(&watch, &view, 60 * SECOND, 6 * SECOND));
 }
 
 /* ---- Notify ---- */
@@ -331,6 +404,10 @@ int main(void)
         cmocka_unit_test(test_a_minute_of_health_forgives),
         cmocka_unit_test(test_a_base_above_the_maximum_counts),
         cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_the_end_is_where_all_partitions_are_ours_and_done),
+        cmocka_unit_test(test_another_pipelines_surplus_makes_up_for_nothing),
+        cmocka_unit_test(test_what_others_have_is_theirs_when_nothing_has_changed_for_long),
+        cmocka_unit_test(test_pipelines_that_are_all_down_have_no_end),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_watchdog_is_for_this_process),
         cmocka_unit_test(test_messages_arrive_and_the_environment_is_clean),
