@@ -237,14 +237,21 @@ static void take_down(struct unit_host *host, struct unit *unit, struct child *c
               "pipeline", unit->name, NULL);
 }
 
+/* What a process has counted outlives it. */
+static void keep_counts(struct unit *unit, struct task_status *status)
+{
+    unit->events += atomic_exchange_explicit(&status->events, 0, memory_order_relaxed);
+    unit->left_out += atomic_exchange_explicit(&status->skipped, 0, memory_order_relaxed);
+    unit->left_out += atomic_exchange_explicit(&status->unhandled, 0, memory_order_relaxed);
+}
+
 static void end_child(struct unit_host *host, struct unit *unit, struct child *child, int wait_status, int64_t now_us)
 {
     bool was_stopping = child->state == CHILD_STOPPING;
     char text[160];
 
     describe_end(child, wait_status, text, sizeof text);
-    unit->events += read_counter(&child->status->events);
-    atomic_store_explicit(&child->status->events, 0, memory_order_relaxed);
+    keep_counts(unit, child->status);
     if (child->control_fd >= 0)
         close(child->control_fd);
     child->control_fd = -1;
@@ -387,7 +394,7 @@ int64_t unit_halted(const struct unit *unit)
 
 int64_t unit_left_out(const struct unit *unit)
 {
-    int64_t sum = 0;
+    int64_t sum = unit->left_out;
 
     for (unsigned i = 0; i < unit->n_children; i++)
         sum += read_counter(&unit->children[i].status->skipped) + read_counter(&unit->children[i].status->unhandled);

@@ -23,7 +23,7 @@ enum { UNIT_MAX_SLOTS = 1024 };
 struct unit_host {
     struct status_block *block;
     bool slots[UNIT_MAX_SLOTS];     /* taken */
-    struct config_worker limits;    /* of the configuration in force; its texts are not used */
+    struct config_worker limits;    /* of the configuration in force, whose texts it points to */
     const char *bootstrap_servers;  /* of the embedded broker; NULL: none */
 };
 
@@ -58,7 +58,8 @@ struct unit {
     bool is_leaving;
     bool is_counted;             /* expected_partitions has been asked for */
     int64_t expected_partitions; /* that its topics have, for the supervisor; END_EXPECTED_UNKNOWN: not known */
-    int64_t events;  /* committed by processes that have ended */
+    int64_t events;   /* committed by processes that have ended */
+    int64_t left_out; /* by them: skipped, or without a handler */
     bool has_failed_to_stop; /* one crashed instead of ending */
 };
 
@@ -90,7 +91,7 @@ int64_t unit_halted(const struct unit *unit);
 /* Records not committed, and since when something has been missing, over the partitions owned here; -1: not known. */
 int64_t unit_lag(const struct unit *unit);
 int64_t unit_lag_ms(const struct unit *unit);
-int64_t unit_left_out(const struct unit *unit); /* events that its present processes have skipped, or found no handler for */
+int64_t unit_left_out(const struct unit *unit); /* events skipped, or without a handler, since the unit began */
 int64_t unit_events(const struct unit *unit); /* committed since the unit began */
 /* Has every process that owns partitions reached their end, and at least one owns some? */
 bool unit_is_at_end(const struct unit *unit);

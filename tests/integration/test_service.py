@@ -1,4 +1,5 @@
 """A worker as a service: what it tells its manager, how it ends frozen tasks, when it commits."""
+import json
 import os
 import re
 import shutil
@@ -72,6 +73,20 @@ def test_the_manager_hears_of_readiness_lag_and_stopping(scene, pg_store, manage
     manager.waits_for("lag: 0 records, 0 s")
     worker.send_signal(signal.SIGTERM)
     manager.waits_for("STOPPING=1")
+
+
+def test_what_was_left_out_is_told_whoever_left_it_out(scene, pg_store, manager):
+    made, bank = bank_scene(scene, pg_store)
+    made.produce([("a", json.dumps({"type": "Unheard", "id": f"u-{i}"})) for i in range(3)])
+    worker = made.worker(environment=manager.environment)
+    manager.waits_for("left out: 3;")
+    made.agrees(bank)
+    worker.kill_task()
+    made.produce([("a", json.dumps({"type": "Unheard", "id": "u-3"}))])
+    manager.waits_for("left out: 4;", 60)
+    made.agrees(bank)
+    worker.stop()
+    assert worker.lines("task ends.*skipped=0 unhandled=1")
 
 
 def test_a_frozen_task_is_killed_and_its_work_goes_on(scene, pg_store):
