@@ -40,14 +40,6 @@ struct task {
 
 /* ---- Facts and status ---- */
 
-static void beat(struct task *task, enum task_state state)
-{
-    struct task_status *status = task->settings->status;
-
-    atomic_store_explicit(&status->heartbeat_us, clock_system.monotonic_us(clock_system.self), memory_order_relaxed);
-    atomic_store_explicit(&status->state, (int)state, memory_order_relaxed);
-}
-
 /* What a reload has changed for tasks that run. */
 static void heed_settings(struct task *task)
 {
@@ -60,6 +52,16 @@ static void heed_settings(struct task *task)
     task->log_format = format;
     log_setup((enum log_level)level, (enum log_format)format);
     log_debug("log settings changed", NULL);
+}
+
+/* A sign of life, and an ear for the supervisor: in every turn, while getting ready too. */
+static void beat(struct task *task, enum task_state state)
+{
+    struct task_status *status = task->settings->status;
+
+    atomic_store_explicit(&status->heartbeat_us, clock_system.monotonic_us(clock_system.self), memory_order_relaxed);
+    atomic_store_explicit(&status->state, (int)state, memory_order_relaxed);
+    heed_settings(task);
 }
 
 static void log_fact(enum sink_fact fact, const char *topic, const char *partition, const char *offset, const char *text)
@@ -175,30 +177,34 @@ static void on_wait(void *self, int store_fd, short store_events, bool wants_rec
     wait_for(self, store_fd, store_events, wants_records, timeout_us);
 }
 
-/* A pause between tries that ends early when the task is told to stop. */
-static void pause_before_retry(struct task *task, unsigned attempt, const struct error *failure)
-{
-    struct pollfd fds[2] = {{.fd = task->settings->control_fd, .events = POLLIN}, {.fd = task->signal_fd, .events = POLLIN}};
+/* ---- Getting ready ---- */
 
-    log_warn("cannot start yet; trying again", "reason", failure->text, NULL);
-    if (poll(fds, 2, (int)(backoff_us(attempt, RETRY_BASE_US, RETRY_MAX_US, &task->random_state) / 1000)) > 0)
-        task->must_stop = true;
+/* One turn of waiting while getting ready, for the store (-1: for nothing but time), which ends when the task shall. */
+static void wait_a_turn(struct task *task, int store_fd, short store_events, int64_t until_us)
+{
+    int64_t left_us = until_us - clock_system.monotonic_us(clock_system.self);
+
+    beat(task, TASK_CONNECTING);
+    wait_for(task, store_fd, store_events, false, left_us < 0 ? 0 : left_us < CONNECT_TURN_US ? left_us : CONNECT_TURN_US);
 }
 
-/* ---- Getting ready ---- */
+static void pause_before_retry(struct task *task, unsigned attempt, const struct error *failure)
+{
+    int64_t until_us = clock_system.monotonic_us(clock_system.self) +
+                       backoff_us(attempt, RETRY_BASE_US, RETRY_MAX_US, &task->random_state);
+
+    log_warn("cannot start yet; trying again", "reason", failure->text, NULL);
+    while (!task->must_stop && clock_system.monotonic_us(clock_system.self) < until_us)
+        wait_a_turn(task, -1, 0, until_us);
+}
 
 /* Waiting for a store that is slow to answer is a sign of life, and ends when the task shall. */
 static int finish_connect(struct task *task, struct error *ret_error)
 {
     int result;
 
-    while ((result = store_poll(task->store, ret_error)) == STORE_BUSY && !task->must_stop) {
-        int64_t left_us = store_deadline_us(task->store) - clock_system.monotonic_us(clock_system.self);
-
-        beat(task, TASK_CONNECTING);
-        wait_for(task, store_fd(task->store), store_events(task->store), false,
-                 left_us < 0 ? 0 : left_us < CONNECT_TURN_US ? left_us : CONNECT_TURN_US);
-    }
+    while ((result = store_poll(task->store, ret_error)) == STORE_BUSY && !task->must_stop)
+        wait_a_turn(task, store_fd(task->store), store_events(task->store), store_deadline_us(task->store));
     return result == STORE_BUSY ? error_set(ret_error, ERROR_TRANSIENT, "told to end while connecting") : result;
 }
 
@@ -213,6 +219,7 @@ static int try_store(struct task *task, struct error *ret_error)
     if (result == 0)
         result = strcmp(store->schema, "create") == 0 ? store_create_schema(task->store, ret_error)
                                                       : store_check_schema(task->store, ret_error);
+    beat(task, TASK_CONNECTING);
     if (result == 0)
         result = store_preflight(task->store, ret_error);
     if (result != 0)
@@ -319,7 +326,6 @@ static int run(struct task *task, struct error *ret_error)
     while (result == 0 && !task->must_stop) {
         result = sink_step(task->sink, ret_error);
         publish(task);
-        heed_settings(task);
         wait_for(task, -1, 0, false, 0); /* only a look: is it time to stop? */
     }
     return result;
@@ -343,8 +349,8 @@ int task_run(const struct task_settings *settings, struct error *ret_error)
     struct task task = {.settings = settings, .signal_fd = -1};
     int result;
 
-    task.log_level = atomic_load_explicit(&settings->status->log_level, memory_order_relaxed);
-    task.log_format = atomic_load_explicit(&settings->status->log_format, memory_order_relaxed);
+    task.log_level = (int)log_level_named(settings->config->worker.log_level);
+    task.log_format = (int)log_format_named(settings->config->worker.log_format);
     task.random_state = (uint64_t)clock_system.wall_us(clock_system.self) ^ ((uint64_t)getpid() << 32);
     log_context("pipeline", settings->pipeline->name);
     log_context("task", log_number(settings->index));

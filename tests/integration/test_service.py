@@ -14,6 +14,7 @@ import oracle
 from process import BUILD
 from servers import eventually
 from test_main_job import bank_scene
+from worker import Readside, command
 
 
 class Manager:
@@ -146,14 +147,44 @@ def test_reload_changes_the_log_level_of_running_tasks(scene, pg_store):
     worker.reload()
     eventually(lambda: worker.lines("level=debug msg=.log settings changed.*task=0"), 20)
     assert worker.tasks(1) == before
+    made.config(worker={"log_format": "json"})
+    worker.reload()
+    eventually(lambda: worker.lines('"msg":"configuration reloaded"'), 20)
+    worker.kill_task()
+    eventually(lambda: worker.lines('"msg":"task started"'), 30)  # the one that takes its place
 
 
-def test_a_hangup_of_the_terminal_does_not_kill_tasks(scene, pg_store):
+def test_reload_reaches_a_task_that_waits_for_its_store(scene, pg_store):
+    made = scene(pg_store)
+    with socket.create_server(("127.0.0.1", 0)) as hole:
+        away = {"uri": f"postgresql://nobody@127.0.0.1:{hole.getsockname()[1]}/none", "connect_timeout": "60s"}
+        worker = made.worker(store=away)
+        connection, _ = hole.accept()
+        with connection:
+            made.config(store=away, worker={"log_level": "debug"})
+            worker.reload()
+            eventually(lambda: worker.lines("level=debug msg=.log settings changed.*task=0"), 20)
+
+
+def test_a_task_that_waits_for_its_store_shows_life(scene, pg_store):
+    made = scene(pg_store)
+    with socket.socket() as closed:  # bound, and nobody listens: connections are refused
+        closed.bind(("127.0.0.1", 0))
+        worker = made.worker(store={"uri": f"postgresql://nobody@127.0.0.1:{closed.getsockname()[1]}/none"},
+                             worker={"stall_timeout": "1s"})
+        worker.wait_log("cannot start yet", 60, count=6)  # the pauses between them have become longer than that
+        assert not worker.lines("gives no sign of life")
+
+
+def test_a_hangup_of_the_whole_group_does_not_kill_tasks(scene, pg_store):
     made, bank = bank_scene(scene, pg_store)
-    worker = made.worker()
+    worker = Readside(made.config())
+    made.workers.append(worker)
+    worker.spawn(command("run", worker.config), process_group=0)
     made.agrees(bank)
     before = worker.tasks(1)
-    worker.signal_task(signal.SIGHUP)
+    os.killpg(worker.pid, signal.SIGHUP)
+    worker.wait_log("configuration reloaded")
     more = list(oracle.random_events(100, 50, seed=7))
     made.produce(more)
     made.agrees(bank.feed(more))
