@@ -160,10 +160,11 @@ static void publish(struct task *task)
 
 /* ---- Waiting ---- */
 
+/* The word to end stays readable once it has come; what is waited for while ending is the store. */
 static void wait_for(struct task *task, int store_fd, short store_events, bool wants_records, int64_t timeout_us)
 {
-    struct pollfd fds[4] = {{.fd = task->settings->control_fd, .events = POLLIN},
-                            {.fd = task->signal_fd, .events = POLLIN},
+    struct pollfd fds[4] = {{.fd = task->must_stop ? -1 : task->settings->control_fd, .events = POLLIN},
+                            {.fd = task->must_stop ? -1 : task->signal_fd, .events = POLLIN},
                             {.fd = store_fd, .events = store_events},
                             {.fd = wants_records ? consumer_fd(&task->consumer) : -1, .events = POLLIN}};
     int timeout_ms = (int)((timeout_us + 999) / 1000);

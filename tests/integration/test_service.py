@@ -1,6 +1,8 @@
 """A worker as a service: what it tells its manager, how it ends frozen tasks, when it commits."""
+import contextlib
 import json
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -37,6 +39,14 @@ class Manager:
                 if time.monotonic() >= until:
                     break
         return heard
+
+    def forget(self):
+        """Makes room: the kernel keeps ten messages for us, and those that come then are lost."""
+        self.socket.settimeout(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.socket.recv(4096)
+        self.socket.settimeout(0.2)
 
     def waits_for(self, pattern, deadline=20):
         """The first message from now on that the pattern is in."""
@@ -109,6 +119,7 @@ def test_reload_restarts_what_has_changed_and_nothing_else(scene, pg_store, mana
     made.agrees(bank)
     before = worker.tasks(2)
     made.config(worker={"log_level": "debug"})
+    manager.forget()
     worker.reload()
     manager.waits_for("RELOADING=1")
     manager.waits_for("READY=1")
@@ -213,11 +224,45 @@ def test_a_store_that_never_answers_does_not_hold_up_the_end(scene, tmp_path, pg
             assert not worker.lines("killed")
 
 
+def cpu_ticks(pid):
+    """None: it is gone."""
+    try:
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return int(fields[11]) + int(fields[12])
+
+
+def test_a_task_that_ends_waits_for_the_store_without_work(scene, pg_store):
+    made, bank = bank_scene(scene, pg_store)
+    worker = made.worker(worker={"shutdown_timeout": "6s"}, store={"lock_timeout": "60s"})
+    made.agrees(bank)
+    task, blocker = worker.tasks(1)[0], lock_accounts(pg_store)
+    made.produce(list(oracle.random_events(10, 5, seed=8)))
+    eventually(lambda: pg_store.query("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"), 20)
+    used = [cpu_ticks(task)]
+    worker.send_signal(signal.SIGTERM)
+
+    def has_ended():
+        used.append(cpu_ticks(task))
+        return used[-1] is None
+    eventually(has_ended, 20, "the task's end")
+    blocker.close()
+    assert used[-2] - used[0] < os.sysconf("SC_CLK_TCK")  # one second of the three that it waits
+
+
 def test_two_workers_run_until_the_end(scene, pg_store):
     made, bank = bank_scene(scene, pg_store)
+    assert made.worker("first", "--until-end").wait(60) == 0
+    blocker = lock_accounts(pg_store)
+    more = list(oracle.random_events(700, 50, seed=9))
+    made.produce(more)
     workers = [made.worker(name, "--until-end") for name in ("one", "two")]
-    assert [worker.popen.wait(120) for worker in workers] == [0, 0]
-    made.agrees(bank)
+    for worker in workers:
+        worker.wait_log("partition claimed")  # before either is at an end: each has a part only
+    blocker.close()
+    assert [worker.wait(60) for worker in workers] == [0, 0]
+    made.agrees(bank.feed(more))
 
 
 def test_until_end_tells_which_pipeline_is_down(scene, pg_store):
