@@ -69,6 +69,11 @@ def lock_accounts(store):
     return connection
 
 
+def waits_for_a_lock(store):
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    eventually(lambda: store.query(waiting), 20, "a write that waits")
+
+
 def test_the_manager_hears_of_readiness_lag_and_stopping(scene, pg_store, manager):
     made, bank = bank_scene(scene, pg_store)
     worker = made.worker(environment=manager.environment)
@@ -202,6 +207,24 @@ def test_a_hangup_of_the_whole_group_does_not_kill_tasks(scene, pg_store):
     assert worker.tasks(1) == before
 
 
+def test_a_changed_pipeline_begins_when_its_old_tasks_have_ended(scene, pg_store):
+    made, bank = bank_scene(scene, pg_store)
+    keys = {"worker": {"log_level": "debug"}, "store": {"lock_timeout": "60s"}}
+    worker = made.worker(**keys)
+    made.agrees(bank)
+    blocker = lock_accounts(pg_store)
+    more = list(oracle.random_events(100, 50, seed=10))
+    made.produce(more)
+    waits_for_a_lock(pg_store)
+    made.config(batch_rows=500, **keys)
+    worker.reload()
+    worker.wait_log("task process started", count=2)
+    blocker.close()
+    told = [re.search("task process started|pipeline stopped", line) for line in worker.lines()]
+    assert [found[0] for found in told if found] == ["task process started", "pipeline stopped", "task process started"]
+    made.agrees(bank.feed(more))
+
+
 def test_a_reload_starts_what_was_down_with_all_its_tasks(scene, pg_store, tmp_path):
     late = tmp_path / "bank.so"
     made, bank = bank_scene(scene, pg_store, tasks=3, plugin=str(late))
@@ -239,7 +262,7 @@ def test_a_task_that_ends_waits_for_the_store_without_work(scene, pg_store):
     made.agrees(bank)
     task, blocker = worker.tasks(1)[0], lock_accounts(pg_store)
     made.produce(list(oracle.random_events(10, 5, seed=8)))
-    eventually(lambda: pg_store.query("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"), 20)
+    waits_for_a_lock(pg_store)
     used = [cpu_ticks(task)]
     worker.send_signal(signal.SIGTERM)
 
