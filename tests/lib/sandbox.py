@@ -131,7 +131,8 @@ def produce(arguments):
                 try:
                     key = json.loads(line)[arguments.key]
                 except (ValueError, KeyError, TypeError):
-                    sys.exit(f"sandbox: {arguments.file}:{number}: not a JSON object with the field {arguments.key!r}")
+                    sys.exit(f"sandbox: {arguments.file}:{number}: not a JSON object with the field {arguments.key!r}, which becomes the "
+                             "record's key; name another by --key FIELD")
                 yield str(key), line.strip()
     batch = list(records())
     kafka.produce(arguments.topic, batch)
