@@ -28,7 +28,6 @@ enum {
     END_TURN_US = 20 * 1000,        /* the same when waiting for the end */
     LATE_US = 5 * 1000 * 1000,      /* a turn so late means that we were stopped ourselves */
     COUNT_TIMEOUT_MS = 2000,
-    COUNT_AGAIN_US = 1000 * 1000,
     STATUS_TEXT = 512,
 };
 
@@ -43,7 +42,6 @@ struct supervisor {
     struct unit *units;
     struct embedded *embedded;
     struct end_watch end;
-    int64_t count_at_us; /* no partitions are counted before */
     int64_t turned_us;
     int64_t notified_us;
     int64_t patience_until_us; /* signs of life are not judged before: nobody could give any */
@@ -289,25 +287,17 @@ static int count_expected(struct supervisor *supervisor, struct consumer *probe,
     return 0;
 }
 
-/* Asking blocks while the broker is silent, so it is done now and then only. */
 static void count_all(struct supervisor *supervisor)
 {
     struct consumer probe = {0};
     struct error failure = {0};
-    int result = 0;
-    bool is_counted = true;
-
-    for (const struct unit *unit = supervisor->units; unit != NULL; unit = unit->next)
-        is_counted &= unit->is_counted || unit->is_down || unit->is_leaving;
-    if (is_counted || now() < supervisor->count_at_us)
-        return;
-    result = probe_open(supervisor->config, supervisor->host.bootstrap_servers, &probe, &failure);
+    int result = probe_open(supervisor->config, supervisor->host.bootstrap_servers, &probe, &failure);
     for (struct unit *unit = supervisor->units; result == 0 && unit != NULL; unit = unit->next)
         result = count_expected(supervisor, &probe, unit, &failure);
     probe_close(&probe);
     if (result != 0)
         log_warn("cannot count the partitions; trying again", "reason", failure.text, NULL);
-    supervisor->count_at_us = now() + COUNT_AGAIN_US;
+    end_put_off_count(&supervisor->end, now());
 }
 
 /* Nothing runs, and nothing will without a person. */
@@ -327,7 +317,10 @@ static bool is_finished(struct supervisor *supervisor)
 static bool view_units(const struct supervisor *supervisor, struct end_view *view)
 {
     for (const struct unit *unit = supervisor->units; unit != NULL; unit = unit->next) {
-        struct end_facts facts = {.partitions = unit_partitions(unit), .expected = unit->expected_partitions, .events = unit_events(unit)};
+        struct end_facts facts = {.partitions = unit_partitions(unit),
+                                  .expected = unit->expected_partitions,
+                                  .events = unit_events(unit),
+                                  .is_counted = unit->is_counted};
 
         if (unit->is_down && !unit_has_ended(unit))
             return false;
@@ -364,7 +357,7 @@ static void look_for_end(struct supervisor *supervisor)
         return;
     if (end_is_reached(&supervisor->end, &view, now(), supervisor->config->kafka.session_timeout_us))
         end_for_good(supervisor, view.partitions);
-    else if (view.is_at_end && !view.is_empty)
+    else if (end_shall_count(&supervisor->end, &view, now()))
         count_all(supervisor);
 }
 

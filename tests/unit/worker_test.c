@@ -149,6 +149,30 @@ static void test_what_others_have_is_theirs_when_nothing_has_changed_for_long(vo
     assert_true(look(&watch, more, none, 25 * SECOND));
 }
 
+/* Each attempt blocks while the broker is silent: a worker that made them one after another would do nothing else. */
+static void test_partitions_are_counted_at_the_end_only_and_not_at_every_turn(void **state)
+{
+    struct end_watch watch = {0};
+    struct end_facts part = {.partitions = 2, .expected = END_EXPECTED_UNKNOWN, .is_at_end = true}, known = part;
+    struct end_view empty = END_VIEW_INIT, busy = END_VIEW_INIT, open = END_VIEW_INIT, counted = END_VIEW_INIT;
+
+    (void)state;
+    known.is_counted = true;
+    end_add(&open, &part);
+    end_add(&open, &known);
+    end_add(&counted, &known);
+    part.is_at_end = false;
+    end_add(&busy, &part);
+    assert_false(end_shall_count(&watch, &empty, SECOND));
+    assert_false(end_shall_count(&watch, &busy, SECOND));
+    assert_false(end_shall_count(&watch, &counted, SECOND));
+    assert_true(end_shall_count(&watch, &open, SECOND));
+    end_put_off_count(&watch, 3 * SECOND);
+    assert_false(end_is_reached(&watch, &open, 3 * SECOND, 6 * SECOND)); /* begins to watch anew, and does not forget */
+    assert_false(end_shall_count(&watch, &open, 4 * SECOND - 1));
+    assert_true(end_shall_count(&watch, &open, 4 * SECOND));
+}
+
 static void test_pipelines_that_are_all_down_have_no_end(void **state)
 {
     struct end_watch watch = {0};
@@ -407,6 +431,7 @@ int main(void)
         cmocka_unit_test(test_the_end_is_where_all_partitions_are_ours_and_done),
         cmocka_unit_test(test_another_pipelines_surplus_makes_up_for_nothing),
         cmocka_unit_test(test_what_others_have_is_theirs_when_nothing_has_changed_for_long),
+        cmocka_unit_test(test_partitions_are_counted_at_the_end_only_and_not_at_every_turn),
         cmocka_unit_test(test_pipelines_that_are_all_down_have_no_end),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_watchdog_is_for_this_process),
