@@ -232,7 +232,8 @@ static void drop_ended(struct supervisor *supervisor)
         struct unit *unit = *link;
 
         if (unit->is_leaving && unit_has_ended(unit)) {
-            log_info("pipeline stopped", "pipeline", unit->name, "events", log_number(unit_events(unit)), NULL);
+            log_info("pipeline stopped", "pipeline", unit->name, "events", log_number(unit_events(unit)), "left_out",
+                     log_number(unit_left_out(unit)), NULL);
             if (unit->has_failed_to_stop)
                 supervisor->exit_code = EXIT_CODE_BUG;
             if (unit->is_down && supervisor->is_stopping)

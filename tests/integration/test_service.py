@@ -103,6 +103,7 @@ def test_what_was_left_out_is_told_whoever_left_it_out(scene, pg_store, manager)
     made.agrees(bank)
     worker.stop()
     assert worker.lines("task ends.*skipped=0 unhandled=1")
+    assert worker.lines("pipeline stopped.*left_out=4")
 
 
 def test_a_frozen_task_is_killed_and_its_work_goes_on(scene, pg_store):
