@@ -275,6 +275,23 @@ def test_a_task_that_ends_waits_for_the_store_without_work(scene, pg_store):
     assert used[-2] - used[0] < os.sysconf("SC_CLK_TCK")  # one second of the three that it waits
 
 
+def test_reload_tells_running_tasks_how_long_they_may_take_to_end(scene, pg_store):
+    made, bank = bank_scene(scene, pg_store)
+    store = {"lock_timeout": "60s"}
+    worker = made.worker(worker={"shutdown_timeout": "1h"}, store=store)
+    made.agrees(bank)
+    blocker = lock_accounts(pg_store)
+    made.produce(list(oracle.random_events(10, 5, seed=11)))
+    waits_for_a_lock(pg_store)
+    made.config(worker={"shutdown_timeout": "10s"}, store=store)
+    worker.reload()
+    worker.wait_log("configuration reloaded")
+    assert worker.stop() == 0
+    blocker.close()
+    assert worker.lines("task stopped.*exit code 0")  # of itself: it has given the write up in time
+    assert not worker.lines("killed")
+
+
 def test_two_workers_run_until_the_end(scene, pg_store):
     made, bank = bank_scene(scene, pg_store)
     assert made.worker("first", "--until-end").wait(60) == 0
