@@ -164,11 +164,12 @@ def test_reload_changes_the_log_level_of_running_tasks(scene, pg_store):
     worker.reload()
     eventually(lambda: worker.lines("level=debug msg=.log settings changed.*task=0"), 20)
     assert worker.tasks(1) == before
-    made.config(worker={"log_format": "json"})
+    made.config(worker={"log_level": "debug", "log_format": "json"})
     worker.reload()
-    eventually(lambda: worker.lines('"msg":"configuration reloaded"'), 20)
+    eventually(lambda: worker.lines('"msg":"log settings changed"'), 20)
     worker.kill_task()
-    eventually(lambda: worker.lines('"msg":"task started"'), 30)  # the one that takes its place
+    eventually(lambda: worker.lines('"msg":"task started"'), 30)  # the one that takes its place, with
+    assert len(worker.lines('"msg":"log settings changed"')) == 1  # these settings from its beginning: it had nothing to change
 
 
 def test_reload_reaches_a_task_that_waits_for_its_store(scene, pg_store):
