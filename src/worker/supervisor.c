@@ -293,6 +293,7 @@ static void count_all(struct supervisor *supervisor)
     struct consumer probe = {0};
     struct error failure = {0};
     int result = probe_open(supervisor->config, supervisor->host.bootstrap_servers, &probe, &failure);
+
     for (struct unit *unit = supervisor->units; result == 0 && unit != NULL; unit = unit->next)
         result = count_expected(supervisor, &probe, unit, &failure);
     probe_close(&probe);
