@@ -49,14 +49,10 @@ extern const struct store_driver store_sqlite;
 
 /* "resume", "set", "skip": for the record. */
 const char *store_operation_name(const struct store_operation *operation);
-/* The error of an operation that found the position at another offset than its base. Returns the class. */
-int store_moved_meanwhile(const struct store_operation *operation, int64_t now, struct error *ret_error);
-
-/* A table that is not there though the version has positions; CONFIG. Made now, it would lack the rows of all events before them. */
-int store_lost_table(const char *name, struct error *ret_error);
-
 /* "accounts__v1": the table of that version. Names are checked by the plugin loader, so that they need no quoting but quotes. */
 enum { STORE_NAME_SIZE = 64 };
 void store_table_name(const struct store_scope *scope, const struct table *table, char ret_name[STORE_NAME_SIZE]);
+/* "accounts", of "accounts__v1". */
+void store_view_name(const struct store_scope *scope, const char *table, char ret_name[STORE_NAME_SIZE]);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "base/buffer.h"
 #include "store/driver.h"
+#include "store/findings.h"
 
 #include <libpq-fe.h>
 #include <stdbool.h>
@@ -208,11 +209,22 @@ extern const char pg_lock_mine[];
 /* Everything but topic and partition; texts point into the result. */
 void pg_read_position(const PGresult *result, int row, struct store_position *ret_position);
 
-/* The version's tables as $3, behind the scope. */
-void pg_put_tables(struct pg_parameters *parameters, const struct store_scope *scope);
-/* Words about the first of these tables that is another pipeline's; and the error that they make. */
-extern const char pg_select_foreign_table[];
-int pg_foreign_table(const char *words, struct error *ret_error);
+/* ---- postgres_version.c ---- */
+
+/* Sends what enters the version and its tables, and raises when its rows are not this plugin's and pipeline's. is_alone: one
+ * transaction passes at a time. */
+int pg_send_version(struct postgres *pg, bool is_alone, struct error *ret_error) MUST_CHECK;
+/* The error that those words mean. */
+int pg_judge_version(const struct store_scope *scope, const char *words, struct error *ret_error);
+/* The same for a check, which only reads; the host's tables are there. */
+int pg_check_version(struct postgres *pg, struct findings *findings, struct error *ret_error) MUST_CHECK;
+/* Of a table that is not there: CONFIG when the version has positions. */
+int pg_refuse_missing(struct postgres *pg, const char *name, struct error *ret_error) MUST_CHECK;
+/* Enters them; the names of all tables that the version fills, which the caller clears. NULL: ret_class and ret_error are set;
+ * CONFIG where another pipeline fills one of those declared. */
+PGresult *pg_enter_tables(struct postgres *pg, int *ret_class, struct error *ret_error);
+
+/* ---- operations ---- */
 
 int pg_start_claim(struct store *store, struct store_position *positions, size_t n, struct error *ret_error);
 int pg_start_resolve(struct store *store, struct store_position *positions, size_t n, struct error *ret_error);
@@ -230,14 +242,12 @@ int pg_print_schema(const struct store_scope *scope, struct buffer *ret_sql, str
 /* The value that a column starts from, as SQL. */
 void pg_print_fallback(struct buffer *sql, const struct column *column);
 int pg_check_schema(struct store *store, struct error *ret_error);
-/* Of a table that is not there: CONFIG when the version has positions. */
-int pg_refuse_lost(struct postgres *pg, const char *name, struct error *ret_error) MUST_CHECK;
 /* A query with the name of a relation as $1. The caller clears the result. NULL: ret_class and ret_error are set. */
 PGresult *pg_query_about(struct postgres *pg, const char *sql, const char *name, int *ret_class, struct error *ret_error);
 /* relkind of the relation ('r' table, 'v' view), or NUL when there is none. */
 int pg_relation_kind(struct postgres *pg, const char *name, char *ret_kind, struct error *ret_error) MUST_CHECK;
-/* Does the view NAME show this version's table? */
-int pg_view_shows(struct postgres *pg, const struct table *table, bool *ret_shows, struct error *ret_error) MUST_CHECK;
+/* Does the view show that table? */
+int pg_view_shows(struct postgres *pg, const char *view, const char *name, bool *ret_shows, struct error *ret_error) MUST_CHECK;
 int pg_preflight(struct store *store, struct error *ret_error);
 int pg_list_positions(struct store *store, const struct store_position **ret_positions, size_t *ret_n, struct error *ret_error);
 int pg_operate(struct store *store, const struct store_operation *operation, struct error *ret_error);

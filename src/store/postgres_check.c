@@ -35,16 +35,14 @@ int pg_relation_kind(struct postgres *pg, const char *name, char *ret_kind, stru
     return 0;
 }
 
-int pg_view_shows(struct postgres *pg, const struct table *table, bool *ret_shows, struct error *ret_error)
+int pg_view_shows(struct postgres *pg, const char *view, const char *name, bool *ret_shows, struct error *ret_error)
 {
     struct pg_parameters parameters = {0};
-    char name[STORE_NAME_SIZE];
     PGresult *result;
     int class;
 
-    store_table_name(&pg->store.scope, table, name);
     pg_put_text(&parameters, name);
-    pg_put_text(&parameters, table->name);
+    pg_put_text(&parameters, view);
     result = pg_query(pg,
                       "SELECT 1 FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class v ON v.oid = r.ev_class "
                       "WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND v.relkind = 'v' "
@@ -237,7 +235,8 @@ static int compare_key(struct postgres *pg, const struct table *table, const cha
 }
 
 /* A view of another version is not ours to judge. */
-static int compare_view(struct postgres *pg, const struct table *table, struct buffer *out, struct error *ret_error)
+static int compare_view(struct postgres *pg, const struct table *table, const char *name, struct buffer *out,
+                        struct error *ret_error)
 {
     char kind = '\0';
     bool shows = false;
@@ -251,7 +250,7 @@ static int compare_view(struct postgres *pg, const struct table *table, struct b
     if (result == 0 && kind == '\0')
         buffer_printf(out, "; the view %s is missing", table->name);
     if (result == 0 && kind == 'v')
-        result = pg_view_shows(pg, table, &shows, ret_error);
+        result = pg_view_shows(pg, table->name, name, &shows, ret_error);
     if (result != 0 || !shows)
         return result;
     found = pg_query_about(pg, select_columns, table->name, &result, ret_error);
@@ -263,24 +262,6 @@ static int compare_view(struct postgres *pg, const struct table *table, struct b
 }
 
 /* ---- The whole ---- */
-
-int pg_refuse_lost(struct postgres *pg, const char *name, struct error *ret_error)
-{
-    struct pg_parameters parameters = {0};
-    PGresult *found = NULL;
-    char kind = '\0';
-    int class = pg_relation_kind(pg, "readside_positions", &kind, ret_error);
-
-    if (class != 0 || kind == '\0')
-        return class;
-    pg_put_scope(&parameters, &pg->store.scope);
-    found = pg_query(pg, "SELECT 1 FROM readside_positions WHERE pipeline = $1 AND version = $2 LIMIT 1", &parameters, &class, ret_error);
-    if (class == 0 && PQntuples(found) > 0)
-        class = store_lost_table(name, ret_error);
-    PQclear(found);
-    buffer_free(&parameters.bytes);
-    return class;
-}
 
 static int compare_table(struct postgres *pg, const struct table *table, struct findings *findings, struct error *ret_error)
 {
@@ -294,7 +275,7 @@ static int compare_table(struct postgres *pg, const struct table *table, struct 
     if (found == NULL)
         return class;
     if (PQntuples(found) == 0) {
-        class = pg_refuse_lost(pg, name, ret_error);
+        class = pg_refuse_missing(pg, name, ret_error);
         if (class == 0)
             findings_note_missing(findings, name);
         goto out;
@@ -304,7 +285,7 @@ static int compare_table(struct postgres *pg, const struct table *table, struct 
     if (class == 0 && out.size == 0) /* behind other differences the expressions may not even fit */
         class = compare_defaults(pg, table, found, &out, ret_error);
     if (class == 0)
-        class = compare_view(pg, table, &out, ret_error);
+        class = compare_view(pg, table, name, &out, ret_error);
     if (class == 0 && buffer_failed(&out))
         class = error_set(ret_error, ERROR_BUG, "out of memory");
     if (class == 0 && out.size > 0)
@@ -349,6 +330,8 @@ int pg_check_schema(struct store *store, struct error *ret_error)
             *ret_error = failure;
         }
     }
+    if (result == 0 && findings.n_missing == 0)
+        result = pg_check_version(pg, &findings, ret_error);
     if (result == 0)
         return findings_judge(&findings, NULL, ret_error);
     findings_free(&findings);

@@ -5,6 +5,7 @@
  * behind it sees what the old owner has committed meanwhile (READ COMMITTED takes a new snapshot per statement).
  */
 #include "store/postgres.h"
+#include "store/refusals.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,92 +49,16 @@ void pg_read_position(const PGresult *result, int row, struct store_position *re
     snprintf(ret_position->updated_at, sizeof ret_position->updated_at, "%s", PQgetvalue(result, row, 14));
 }
 
-/* ---- The version's entry, and its tables ---- */
+/* ---- Endings ---- */
 
-#define FOREIGN_TABLE "'table ' || name || ' belongs to pipeline ' || left(pipeline, 200) || ' version ' || version"
-#define FROM_FOREIGN " FROM readside_tables WHERE name = ANY ($3) AND (pipeline, version) <> ($1, $2) ORDER BY name LIMIT 1"
-
-const char pg_select_foreign_table[] = "SELECT " FOREIGN_TABLE FROM_FOREIGN;
-static const char raise_foreign_table[] = "SELECT ('" PG_MARK "' || " FOREIGN_TABLE ")::int4" FROM_FOREIGN;
-
-void pg_put_tables(struct pg_parameters *parameters, const struct store_scope *scope)
-{
-    size_t n = 0;
-
-    for (uint32_t i = 0; i < scope->n_tables; i++)
-        n += !scope->tables[i].is_omitted;
-    pg_put_scope(parameters, scope);
-    pg_begin_array(parameters, PG_TEXT_ARRAY, PG_TEXT, n);
-    for (uint32_t i = 0; i < scope->n_tables; i++) {
-        char name[STORE_NAME_SIZE];
-
-        if (scope->tables[i].is_omitted)
-            continue;
-        store_table_name(scope, &scope->tables[i], name);
-        pg_element_text(parameters, name);
-    }
-    pg_end_array(parameters);
-}
-
-int pg_foreign_table(const char *words, struct error *ret_error)
-{
-    return error_set(ret_error, ERROR_CONFIG,
-                     "%s: two pipelines cannot write the same rows; give this one a schema or store of its own, or another `version'",
-                     words);
-}
-
-/* Enters the tables as this pipeline's; raises when one is another's. The entry waits for a pipeline that does the same now. */
-static int send_tables(struct postgres *pg, struct error *ret_error)
-{
-    static const char insert[] = "INSERT INTO readside_tables (name, pipeline, version) SELECT name, $1, $2 FROM unnest($3::text[]) "
-                                 "AS t(name) ORDER BY name ON CONFLICT DO NOTHING";
-    int result;
-
-    pg_put_tables(&pg->parameters, &pg->store.scope);
-    result = pg_send(pg, insert, &pg->parameters, false, ret_error);
-    if (result != 0)
-        return result;
-    pg_put_tables(&pg->parameters, &pg->store.scope);
-    return pg_send(pg, raise_foreign_table, &pg->parameters, false, ret_error);
-}
-
-/* Raises when another plugin or revision has filled the tables. is_locked: one first claim passes at a time. */
-static int send_projection(struct postgres *pg, bool is_locked, struct error *ret_error)
-{
-    static const char insert[] = "INSERT INTO readside_projections (pipeline, version, plugin, revision) VALUES ($1, $2, $3, $4) "
-                                 "ON CONFLICT DO NOTHING";
-    static const char compare[] = "SELECT CASE WHEN plugin = $3 AND revision = $4 THEN 1 ELSE "
-                                  "('" PG_MARK "plugin ' || left(plugin, 200) || ' revision ' || revision)::int4 END "
-                                  "FROM readside_projections WHERE pipeline = $1 AND version = $2";
-    static const char compare_alone[] = "SELECT CASE WHEN plugin = $3 AND revision = $4 THEN 1 ELSE "
-                                        "('" PG_MARK "plugin ' || left(plugin, 200) || ' revision ' || revision)::int4 END "
-                                        "FROM readside_projections WHERE pipeline = $1 AND version = $2 FOR UPDATE";
-    const char *const statements[] = {insert, is_locked ? compare_alone : compare};
-    int result = 0;
-
-    for (size_t i = 0; i < sizeof statements / sizeof statements[0] && result == 0; i++) {
-        pg_put_scope(&pg->parameters, &pg->store.scope);
-        pg_put_text(&pg->parameters, pg->store.scope.plugin);
-        pg_put_int4(&pg->parameters, (int32_t)pg->store.scope.revision);
-        result = pg_send(pg, statements[i], &pg->parameters, false, ret_error);
-    }
-    return result == 0 ? send_tables(pg, ret_error) : result;
-}
-
-/* The first error of the exchange; CONFIG in our words when it is that of send_projection(). */
+/* The first error of the exchange; in our words when the version's entry raised it. */
 static int judge_failure(const struct postgres *pg, struct error *ret_failure)
 {
-    const struct store_scope *scope = &pg->store.scope;
     char words[PG_WORDS_SIZE];
 
     if (!pg_raised_words(pg->results[pg_failed_at(pg)], words))
         return pg_first_error(pg, ret_failure);
-    if (strncmp(words, "plugin ", 7) == 0)
-        return error_set(ret_failure, ERROR_CONFIG,
-                         "version %d of pipeline %s was filled by %s, this is %s revision %u: other rows would come of the same "
-                         "events; raise the pipeline's `version' to rebuild beside it",
-                         (int)scope->version, scope->pipeline, words, scope->plugin, scope->revision);
-    return pg_foreign_table(words, ret_failure);
+    return pg_judge_version(&pg->store.scope, words, ret_failure);
 }
 
 /* COMMIT of a transaction that had failed answers ROLLBACK. */
@@ -250,7 +175,7 @@ static int begin_take(struct postgres *pg, struct error *ret_error)
     pg_begin_exchange(pg);
     result = pg_send_begin(pg, ret_error);
     if (result == 0 && !pg->is_resolve)
-        result = send_projection(pg, false, ret_error);
+        result = pg_send_version(pg, false, ret_error);
     pg->first_statement = pg->n_sent;
     if (result == 0)
         result = send_lock(pg, ret_error);
@@ -344,10 +269,7 @@ static int inserted(struct postgres *pg, struct error *ret_error)
     judge_failure(pg, &failure);
     name_looked_at(&pg->store.scope, failed - pg->first_statement, name);
     if (strcmp(failure.code, "22012") == 0 && failed >= pg->first_statement && failed < pg->first_statement + pg->n_looks)
-        error_set(&failure, ERROR_CONFIG,
-                  "version %d of pipeline %s has no positions yet, but table %s holds rows: their events would count twice; empty "
-                  "the tables (readside reset), or raise `version'",
-                  (int)pg->store.scope.version, pg->store.scope.pipeline, name);
+        refuse_filled_table(&pg->store.scope, name, &failure);
     return pg_roll_back(pg, &failure, ret_error);
 }
 
@@ -419,7 +341,7 @@ int pg_start_insert(struct store *store, const struct store_start *starts, size_
     pg_begin_exchange(pg);
     result = pg_send_begin(pg, ret_error);
     if (result == 0)
-        result = send_projection(pg, true, ret_error);
+        result = pg_send_version(pg, true, ret_error);
     pg->first_statement = pg->n_sent;
     pg->n_looks = 0;
     if (result == 0 && is_first)

@@ -4,6 +4,7 @@
  * Owner and epoch change in the same statement as the position, so that no running task survives the change (design 7.8).
  */
 #include "store/postgres.h"
+#include "store/refusals.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,32 +95,44 @@ int pg_operate(struct store *store, const struct store_operation *operation, str
     if (result == NULL)
         return class;
     if (PQntuples(result) == 0)
-        class = error_set(ret_error, ERROR_CONFIG, "%s/%d %s", operation->topic, (int)operation->partition,
-                          is_set ? "has no position in this version" : "has no halted position in this version");
+        class = refuse_operation(operation, ret_error);
     else if (pg_read_int8(result, 0, 1) == 0)
-        class = store_moved_meanwhile(operation, pg_read_int8(result, 0, 0), ret_error);
+        class = refuse_moved(operation, pg_read_int8(result, 0, 0), ret_error);
     PQclear(result);
     return class;
 }
 
 /* ---- A whole version ---- */
 
-/* The view goes only where it shows this version. */
-static int drop_table(struct postgres *pg, const struct table *table, struct error *ret_error)
+/* name: NAME__vN. The view NAME goes only where it shows this version. */
+static int drop_table(struct postgres *pg, const char *name, struct error *ret_error)
 {
-    char name[STORE_NAME_SIZE], sql[STORE_NAME_SIZE + 40];
+    char view[STORE_NAME_SIZE], sql[STORE_NAME_SIZE + 40];
     bool shows = false;
-    int result = pg_view_shows(pg, table, &shows, ret_error);
+    int result;
 
+    store_view_name(&pg->store.scope, name, view);
+    result = pg_view_shows(pg, view, name, &shows, ret_error);
     if (result == 0 && shows) {
-        snprintf(sql, sizeof sql, "DROP VIEW \"%s\"", table->name);
+        snprintf(sql, sizeof sql, "DROP VIEW \"%s\"", view);
         result = pg_execute(pg, sql, ret_error);
     }
     if (result != 0)
         return result;
-    store_table_name(&pg->store.scope, table, name);
     snprintf(sql, sizeof sql, "DROP TABLE IF EXISTS \"%s\"", name);
     return pg_execute(pg, sql, ret_error);
+}
+
+/* Those that the version fills, whatever the plugin's options say today, and none of another pipeline. */
+static int drop_tables(struct postgres *pg, struct error *ret_error)
+{
+    int class;
+    PGresult *names = pg_enter_tables(pg, &class, ret_error);
+
+    for (int i = 0; class == 0 && i < PQntuples(names); i++)
+        class = drop_table(pg, PQgetvalue(names, i, 0), ret_error);
+    PQclear(names);
+    return class;
 }
 
 static int execute_scoped(struct postgres *pg, const char *sql, const char *actor, struct error *ret_error)
@@ -135,38 +148,21 @@ static int execute_scoped(struct postgres *pg, const char *sql, const char *acto
     return class;
 }
 
-/* Tables that another pipeline fills are not dropped. */
-static int check_tables(struct postgres *pg, struct error *ret_error)
-{
-    struct pg_parameters parameters = {0};
-    PGresult *result;
-    int class;
-
-    pg_put_tables(&parameters, &pg->store.scope);
-    result = pg_query(pg, pg_select_foreign_table, &parameters, &class, ret_error);
-    buffer_free(&parameters.bytes);
-    if (class == 0 && PQntuples(result) > 0)
-        class = pg_foreign_table(PQgetvalue(result, 0, 0), ret_error);
-    PQclear(result);
-    return class;
-}
-
 static int drop_version(struct postgres *pg, const char *actor, struct error *ret_error)
 {
     static const char lock[] = "SELECT 1 FROM readside_positions WHERE pipeline = $1 AND version = $2 ORDER BY topic, part FOR UPDATE";
     static const char *const statements[] = {
-        lock,
         "DELETE FROM readside_positions WHERE pipeline = $1 AND version = $2",
         "DELETE FROM readside_outbox WHERE pipeline = $1 AND version = $2",
         "DELETE FROM readside_tables WHERE pipeline = $1 AND version = $2",
         "DELETE FROM readside_projections WHERE pipeline = $1 AND version = $2",
     };
-    int result = check_tables(pg, ret_error);
+    int result = execute_scoped(pg, lock, NULL, ret_error);
 
+    if (result == 0)
+        result = drop_tables(pg, ret_error);
     for (size_t i = 0; i < sizeof statements / sizeof statements[0] && result == 0; i++)
         result = execute_scoped(pg, statements[i], NULL, ret_error);
-    for (uint32_t i = 0; i < pg->store.scope.n_tables && result == 0; i++)
-        result = drop_table(pg, &pg->store.scope.tables[i], ret_error);
     if (result == 0)
         result = execute_scoped(pg,
                                 "INSERT INTO readside_audit (actor, action, pipeline, version, reason) "

@@ -272,7 +272,7 @@ static int create_table(struct postgres *pg, const struct table *table, struct b
 
     store_table_name(scope, table, name);
     if (is_missing(pg, name, &result, ret_error)) {
-        result = pg_refuse_lost(pg, name, ret_error);
+        result = pg_refuse_missing(pg, name, ret_error);
         print_table(sql, scope, table);
         if (result == 0)
             result = execute(pg, sql, ret_error);

@@ -5,6 +5,7 @@
  * failed tells what it means (design section 6).
  */
 #include "store/postgres.h"
+#include "store/refusals.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,9 +232,9 @@ static void print_delete(struct buffer *sql, const struct store_scope *scope, co
     buffer_puts(sql, " RETURNING ");
     for (uint32_t i = 0; i < table->n_keys; i++)
         buffer_printf(sql, "d.\"%s\", ", table->columns[table->keys[i]].name);
-    buffer_puts(sql, "d.readside_partition, u.readside_partition AS theirs) "
-                     "SELECT count(CASE WHEN t.readside_partition <> t.theirs THEN ");
-    print_mismatch(sql, table, "t.theirs");
+    buffer_puts(sql, "d.readside_partition, u.readside_partition AS readside_theirs) "
+                     "SELECT count(CASE WHEN t.readside_partition <> t.readside_theirs THEN ");
+    print_mismatch(sql, table, "t.readside_theirs");
     buffer_puts(sql, " END) FROM t");
 }
 
@@ -303,9 +304,7 @@ static int judge_failure(struct postgres *pg, struct error *ret_failure)
     char words[PG_WORDS_SIZE];
 
     if (pg_raised_words(result, words))
-        return error_set(ret_failure, ERROR_HALT,
-                         "%s; rows of a partitioned table belong to one partition (do two producers use different partitioners?)",
-                         words);
+        return refuse_foreign_row(words, ret_failure);
     pg_error_of(result, ret_failure);
     if (failed < pg->first_statement && strcmp(ret_failure->code, "22012") == 0) /* the compare-and-set counted too few */
         return error_set(ret_failure, ERROR_FENCED, "%s/%d%s: the position is no longer this task's, or has been moved",

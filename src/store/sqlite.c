@@ -7,6 +7,7 @@
 #include <config.h>
 #endif
 
+#include "store/refusals.h"
 #include "store/sqlite.h"
 
 #include "base/clock.h"
@@ -36,14 +37,14 @@ int sqlite_out_of_memory(struct error *ret_error)
     return error_set(ret_error, ERROR_BUG, "out of memory in the SQLite driver");
 }
 
-int sqlite_not_connected(const struct sqlite *store, struct error *ret_error)
+int sqlite_not_connected(const struct sqlite *lite, struct error *ret_error)
 {
-    return error_set(ret_error, ERROR_TRANSIENT, "%s is not open", store->store.settings.uri);
+    return error_set(ret_error, ERROR_TRANSIENT, "%s is not open", lite->store.settings.uri);
 }
 
-bool sqlite_is_busy(const struct sqlite *store)
+bool sqlite_is_busy(const struct sqlite *lite)
 {
-    int code = sqlite3_errcode(store->connection) & 0xff;
+    int code = sqlite3_errcode(lite->connection) & 0xff;
 
     return code == SQLITE_BUSY || code == SQLITE_LOCKED || code == SQLITE_PROTOCOL;
 }
@@ -77,9 +78,7 @@ static const struct meaning {
 static int function_error(const char *what, const char *message, struct error *ret_error)
 {
     if (strncmp(message, "readside: partition: ", 21) == 0)
-        return error_set(ret_error, ERROR_HALT,
-                         "%s; rows of a partitioned table belong to one partition (do two producers use different partitioners?)",
-                         message + 21);
+        return refuse_foreign_row(message + 21, ret_error);
     if (strncmp(message, "readside: stored: ", 18) == 0)
         return error_set(ret_error, ERROR_CONFIG, "%s; somebody else has written to the table", message + 18);
     if (strncmp(message, "readside: ", 10) == 0)
@@ -87,10 +86,10 @@ static int function_error(const char *what, const char *message, struct error *r
     return 0;
 }
 
-int sqlite_error(const struct sqlite *store, const char *what, struct error *ret_error)
+int sqlite_error(const struct sqlite *lite, const char *what, struct error *ret_error)
 {
-    const char *message = sqlite3_errmsg(store->connection), *path = store->store.settings.uri;
-    int code = sqlite3_errcode(store->connection) & 0xff, class;
+    const char *message = sqlite3_errmsg(lite->connection), *path = lite->store.settings.uri;
+    int code = sqlite3_errcode(lite->connection) & 0xff, class;
 
     for (size_t i = 0; i < sizeof meanings / sizeof meanings[0]; i++)
         if (meanings[i].code == code) {
@@ -116,41 +115,41 @@ int sqlite_error(const struct sqlite *store, const char *what, struct error *ret
 
 /* ---- Statements ---- */
 
-static void forget_statements(struct sqlite *store)
+static void forget_statements(struct sqlite *lite)
 {
-    for (size_t i = 0; i < store->n_statements; i++) {
-        sqlite3_finalize(store->statements[i].statement);
-        free(store->statements[i].sql);
+    for (size_t i = 0; i < lite->n_statements; i++) {
+        sqlite3_finalize(lite->statements[i].statement);
+        free(lite->statements[i].sql);
     }
-    store->n_statements = 0;
+    lite->n_statements = 0;
 }
 
-static struct sqlite_statement *find_statement(struct sqlite *store, const char *sql)
+static struct sqlite_statement *find_statement(struct sqlite *lite, const char *sql)
 {
-    for (size_t i = 0; i < store->n_statements; i++)
-        if (strcmp(store->statements[i].sql, sql) == 0)
-            return &store->statements[i];
+    for (size_t i = 0; i < lite->n_statements; i++)
+        if (strcmp(lite->statements[i].sql, sql) == 0)
+            return &lite->statements[i];
     return NULL;
 }
 
 /* An empty place: a new one, or that of the statement not used for longest. */
-static struct sqlite_statement *take_place(struct sqlite *store)
+static struct sqlite_statement *take_place(struct sqlite *lite)
 {
-    struct sqlite_statement *oldest = &store->statements[0];
+    struct sqlite_statement *oldest = &lite->statements[0];
 
-    if (store->n_statements < SQLITE_STATEMENTS_MAX)
-        return &store->statements[store->n_statements++];
-    for (size_t i = 1; i < store->n_statements; i++)
-        if (store->statements[i].used_at < oldest->used_at)
-            oldest = &store->statements[i];
+    if (lite->n_statements < SQLITE_STATEMENTS_MAX)
+        return &lite->statements[lite->n_statements++];
+    for (size_t i = 1; i < lite->n_statements; i++)
+        if (lite->statements[i].used_at < oldest->used_at)
+            oldest = &lite->statements[i];
     sqlite3_finalize(oldest->statement);
     free(oldest->sql);
     return oldest;
 }
 
-int sqlite_prepare(struct sqlite *store, const char *sql, sqlite3_stmt **ret_statement, struct error *ret_error)
+int sqlite_prepare(struct sqlite *lite, const char *sql, sqlite3_stmt **ret_statement, struct error *ret_error)
 {
-    struct sqlite_statement *found = find_statement(store, sql);
+    struct sqlite_statement *found = find_statement(lite, sql);
     sqlite3_stmt *statement = NULL;
     char *copy;
 
@@ -158,48 +157,48 @@ int sqlite_prepare(struct sqlite *store, const char *sql, sqlite3_stmt **ret_sta
         sqlite3_reset(found->statement);
         sqlite3_clear_bindings(found->statement);
     } else {
-        if (sqlite3_prepare_v3(store->connection, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL) != SQLITE_OK)
-            return sqlite_error(store, "preparing a statement", ret_error);
+        if (sqlite3_prepare_v3(lite->connection, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL) != SQLITE_OK)
+            return sqlite_error(lite, "preparing a statement", ret_error);
         copy = strdup(sql);
         if (copy == NULL) {
             sqlite3_finalize(statement);
             return sqlite_out_of_memory(ret_error);
         }
-        found = take_place(store);
+        found = take_place(lite);
         *found = (struct sqlite_statement){.sql = copy, .statement = statement};
     }
-    found->used_at = ++store->preparations;
+    found->used_at = ++lite->preparations;
     *ret_statement = found->statement;
     return 0;
 }
 
-void sqlite_bind_scope(struct sqlite *store, sqlite3_stmt *statement)
+void sqlite_bind_scope(struct sqlite *lite, sqlite3_stmt *statement)
 {
-    sqlite3_bind_text(statement, 1, store->store.scope.pipeline, -1, SQLITE_STATIC);
-    sqlite3_bind_int(statement, 2, store->store.scope.version);
+    sqlite3_bind_text(statement, 1, lite->store.scope.pipeline, -1, SQLITE_STATIC);
+    sqlite3_bind_int(statement, 2, lite->store.scope.version);
 }
 
-int sqlite_run(struct sqlite *store, sqlite3_stmt *statement, const char *what, struct error *ret_error)
+int sqlite_run(struct sqlite *lite, sqlite3_stmt *statement, const char *what, struct error *ret_error)
 {
     int code = sqlite3_step(statement), result = 0;
 
     if (code != SQLITE_DONE && code != SQLITE_ROW)
-        result = sqlite_error(store, what, ret_error);
+        result = sqlite_error(lite, what, ret_error);
     sqlite3_reset(statement);
     return result;
 }
 
-int sqlite_execute(struct sqlite *store, const char *sql, struct error *ret_error)
+int sqlite_execute(struct sqlite *lite, const char *sql, struct error *ret_error)
 {
-    if (sqlite3_exec(store->connection, sql, NULL, NULL, NULL) == SQLITE_OK)
+    if (sqlite3_exec(lite->connection, sql, NULL, NULL, NULL) == SQLITE_OK)
         return 0;
-    return sqlite_error(store, "running a statement", ret_error);
+    return sqlite_error(lite, "running a statement", ret_error);
 }
 
-int sqlite_query(struct sqlite *store, const char *sql, const char *text, int64_t *ret_value, struct error *ret_error)
+int sqlite_query(struct sqlite *lite, const char *sql, const char *text, int64_t *ret_value, struct error *ret_error)
 {
     sqlite3_stmt *statement;
-    int result = sqlite_prepare(store, sql, &statement, ret_error), code;
+    int result = sqlite_prepare(lite, sql, &statement, ret_error), code;
 
     if (result != 0)
         return result;
@@ -209,7 +208,7 @@ int sqlite_query(struct sqlite *store, const char *sql, const char *text, int64_
     if (code == SQLITE_ROW || code == SQLITE_DONE)
         *ret_value = code == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
     else
-        result = sqlite_error(store, "looking at the schema", ret_error);
+        result = sqlite_error(lite, "looking at the schema", ret_error);
     sqlite3_reset(statement);
     return result;
 }
@@ -217,32 +216,32 @@ int sqlite_query(struct sqlite *store, const char *sql, const char *text, int64_
 /* ---- Transactions ---- */
 
 /* An open transaction ends uncommitted with its connection. */
-void sqlite_disconnect(struct sqlite *store)
+void sqlite_disconnect(struct sqlite *lite)
 {
-    forget_statements(store);
-    sqlite3_close_v2(store->connection);
-    store->connection = NULL;
+    forget_statements(lite);
+    sqlite3_close_v2(lite->connection);
+    lite->connection = NULL;
 }
 
-void sqlite_roll_back(struct sqlite *store)
+void sqlite_roll_back(struct sqlite *lite)
 {
-    if (store->connection == NULL || sqlite3_get_autocommit(store->connection) != 0)
+    if (lite->connection == NULL || sqlite3_get_autocommit(lite->connection) != 0)
         return;
-    (void)sqlite3_exec(store->connection, "ROLLBACK", NULL, NULL, NULL);
-    if (sqlite3_get_autocommit(store->connection) == 0)
-        sqlite_disconnect(store);
+    (void)sqlite3_exec(lite->connection, "ROLLBACK", NULL, NULL, NULL);
+    if (sqlite3_get_autocommit(lite->connection) == 0)
+        sqlite_disconnect(lite);
 }
 
 /* A file that was moved away or replaced would take writes that nobody sees. */
-static int check_still_there(struct sqlite *store, struct error *ret_error)
+static int check_still_there(struct sqlite *lite, struct error *ret_error)
 {
     int has_moved = 0;
 
-    if (sqlite3_file_control(store->connection, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved) != SQLITE_OK || !has_moved)
+    if (sqlite3_file_control(lite->connection, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved) != SQLITE_OK || !has_moved)
         return 0;
-    sqlite_disconnect(store);
+    sqlite_disconnect(lite);
     return error_set(ret_error, ERROR_TRANSIENT, "%s: the file was moved, deleted or replaced while it was in use",
-                     store->store.settings.uri);
+                     lite->store.settings.uri);
 }
 
 /*
@@ -250,219 +249,219 @@ static int check_still_there(struct sqlite *store, struct error *ret_error)
  * this connection goes on without it: only the next transaction settles the matter. So the outcome is unknown unless COMMIT was
  * refused, by a lock or by a constraint, before it began to write.
  */
-static int commit(struct sqlite *store, struct error *ret_error)
+static int commit(struct sqlite *lite, struct error *ret_error)
 {
     int code, result;
     bool is_busy;
 
-    if (sqlite3_exec(store->connection, "COMMIT", NULL, NULL, NULL) == SQLITE_OK)
+    if (sqlite3_exec(lite->connection, "COMMIT", NULL, NULL, NULL) == SQLITE_OK)
         return 0;
-    code = sqlite3_errcode(store->connection) & 0xff;
-    is_busy = sqlite_is_busy(store);
-    result = sqlite_error(store, "COMMIT", ret_error);
-    if ((is_busy || code == SQLITE_CONSTRAINT) && sqlite3_get_autocommit(store->connection) == 0) {
-        sqlite_roll_back(store);
+    code = sqlite3_errcode(lite->connection) & 0xff;
+    is_busy = sqlite_is_busy(lite);
+    result = sqlite_error(lite, "COMMIT", ret_error);
+    if ((is_busy || code == SQLITE_CONSTRAINT) && sqlite3_get_autocommit(lite->connection) == 0) {
+        sqlite_roll_back(lite);
         return is_busy ? STORE_BUSY : result;
     }
-    sqlite_roll_back(store);
-    sqlite_disconnect(store);
+    sqlite_roll_back(lite);
+    sqlite_disconnect(lite);
     if (ret_error != NULL)
         ret_error->class = ERROR_UNKNOWN;
     return ERROR_UNKNOWN;
 }
 
-int sqlite_transaction(struct sqlite *store, sqlite_work work, struct error *ret_error)
+int sqlite_transaction(struct sqlite *lite, sqlite_work work, struct error *ret_error)
 {
-    int result = check_still_there(store, ret_error);
+    int result = check_still_there(lite, ret_error);
 
     if (result != 0)
         return result;
-    if (sqlite3_exec(store->connection, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
-        return sqlite_is_busy(store) ? STORE_BUSY : sqlite_error(store, "BEGIN", ret_error);
-    result = work(store, ret_error);
+    if (sqlite3_exec(lite->connection, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
+        return sqlite_is_busy(lite) ? STORE_BUSY : sqlite_error(lite, "BEGIN", ret_error);
+    result = work(lite, ret_error);
     if (result == 0)
-        return commit(store, ret_error);
-    sqlite_roll_back(store);
+        return commit(lite, ret_error);
+    sqlite_roll_back(lite);
     return result;
 }
 
 /* ---- Operations: attempts, until one does not find the file locked ---- */
 
-static int begin(struct sqlite *store, sqlite_work work, struct error *ret_error)
+static int begin(struct sqlite *lite, sqlite_work work, struct error *ret_error)
 {
-    const struct store_settings *settings = &store->store.settings;
+    const struct store_settings *settings = &lite->store.settings;
 
-    if (store->connection == NULL && work != sqlite_connect)
-        return sqlite_not_connected(store, ret_error);
-    store->work = work;
-    store->timeout_us = work == sqlite_connect ? settings->connect_timeout_us : settings->lock_timeout_us;
-    store->retry_at_us = now_us();
-    store->deadline_us = store->retry_at_us + store->timeout_us;
-    store->retry_us = RETRY_FIRST_US;
+    if (lite->connection == NULL && work != sqlite_connect)
+        return sqlite_not_connected(lite, ret_error);
+    lite->work = work;
+    lite->timeout_us = work == sqlite_connect ? settings->connect_timeout_us : settings->lock_timeout_us;
+    lite->retry_at_us = now_us();
+    lite->deadline_us = lite->retry_at_us + lite->timeout_us;
+    lite->retry_us = RETRY_FIRST_US;
     return 0;
 }
 
-static int give_up(const struct sqlite *store, struct error *ret_error)
+static int give_up(const struct sqlite *lite, struct error *ret_error)
 {
     error_set(ret_error, ERROR_TRANSIENT,
               "%s: another process held the lock for %lld ms (a long transaction of another program, or a stopped process?)",
-              store->store.settings.uri, (long long)(store->timeout_us / 1000));
+              lite->store.settings.uri, (long long)(lite->timeout_us / 1000));
     if (ret_error != NULL)
         memcpy(ret_error->code, "SQLITE_BUSY", sizeof "SQLITE_BUSY");
     return ERROR_TRANSIENT;
 }
 
-static int attempt(struct sqlite *store, struct error *ret_error)
+static int attempt(struct sqlite *lite, struct error *ret_error)
 {
     int result;
 
-    if (now_us() < store->retry_at_us)
+    if (now_us() < lite->retry_at_us)
         return STORE_BUSY;
-    result = store->work(store, ret_error);
+    result = lite->work(lite, ret_error);
     if (result != STORE_BUSY)
         return result;
-    if (now_us() >= store->deadline_us)
-        return give_up(store, ret_error);
-    store->retry_at_us = now_us() + store->retry_us;
-    store->retry_us = store->retry_us * 2 < RETRY_MAX_US ? store->retry_us * 2 : RETRY_MAX_US;
+    if (now_us() >= lite->deadline_us)
+        return give_up(lite, ret_error);
+    lite->retry_at_us = now_us() + lite->retry_us;
+    lite->retry_us = lite->retry_us * 2 < RETRY_MAX_US ? lite->retry_us * 2 : RETRY_MAX_US;
     return STORE_BUSY;
 }
 
-static int poll_operation(struct store *base, struct error *ret_error)
+static int poll_operation(struct store *store, struct error *ret_error)
 {
-    return attempt(sqlite_of(base), ret_error);
+    return attempt(sqlite_of(store), ret_error);
 }
 
-int sqlite_command(struct sqlite *store, sqlite_work work, struct error *ret_error)
+int sqlite_command(struct sqlite *lite, sqlite_work work, struct error *ret_error)
 {
     int result;
 
-    if (store->store.is_busy)
+    if (lite->store.is_busy)
         return error_set(ret_error, ERROR_BUG, "a command of the store was called while an operation runs");
-    result = begin(store, work, ret_error);
+    result = begin(lite, work, ret_error);
     if (result != 0)
         return result;
-    while ((result = attempt(store, ret_error)) == STORE_BUSY) {
-        int64_t wait_us = store->retry_at_us - now_us();
+    while ((result = attempt(lite, ret_error)) == STORE_BUSY) {
+        int64_t wait_us = lite->retry_at_us - now_us();
 
         (void)poll(NULL, 0, wait_us > 0 ? (int)((wait_us + 999) / 1000) : 0);
     }
     return result;
 }
 
-static int start_connect(struct store *base, struct error *ret_error)
+static int start_connect(struct store *store, struct error *ret_error)
 {
-    sqlite_disconnect(sqlite_of(base));
-    return begin(sqlite_of(base), sqlite_connect, ret_error);
+    sqlite_disconnect(sqlite_of(store));
+    return begin(sqlite_of(store), sqlite_connect, ret_error);
 }
 
-static int claim_now(struct sqlite *store, struct error *ret_error)
+static int claim_now(struct sqlite *lite, struct error *ret_error)
 {
-    return sqlite_transaction(store, sqlite_take_positions, ret_error);
+    return sqlite_transaction(lite, sqlite_take_positions, ret_error);
 }
 
-static int start_take(struct store *base, struct store_position *positions, size_t n, bool is_resolve, struct error *ret_error)
+static int start_take(struct store *store, struct store_position *positions, size_t n, bool is_resolve, struct error *ret_error)
 {
-    struct sqlite *store = sqlite_of(base);
+    struct sqlite *lite = sqlite_of(store);
 
-    store->positions = positions;
-    store->n_positions = n;
-    store->is_resolve = is_resolve;
-    return begin(store, claim_now, ret_error);
+    lite->positions = positions;
+    lite->n_positions = n;
+    lite->is_resolve = is_resolve;
+    return begin(lite, claim_now, ret_error);
 }
 
-static int start_claim(struct store *base, struct store_position *positions, size_t n, struct error *ret_error)
+static int start_claim(struct store *store, struct store_position *positions, size_t n, struct error *ret_error)
 {
-    return start_take(base, positions, n, false, ret_error);
+    return start_take(store, positions, n, false, ret_error);
 }
 
-static int start_resolve(struct store *base, struct store_position *positions, size_t n, struct error *ret_error)
+static int start_resolve(struct store *store, struct store_position *positions, size_t n, struct error *ret_error)
 {
-    return start_take(base, positions, n, true, ret_error);
+    return start_take(store, positions, n, true, ret_error);
 }
 
-static int release_now(struct sqlite *store, struct error *ret_error)
+static int release_now(struct sqlite *lite, struct error *ret_error)
 {
-    return sqlite_transaction(store, sqlite_release_positions, ret_error);
+    return sqlite_transaction(lite, sqlite_release_positions, ret_error);
 }
 
-static char *keep(struct sqlite *store, const char *text)
+static char *keep(struct sqlite *lite, const char *text)
 {
-    return arena_copy(store->arena, text, strlen(text));
+    return arena_copy(lite->arena, text, strlen(text));
 }
 
-static int start_release(struct store *base, const struct store_position *positions, size_t n, struct error *ret_error)
+static int start_release(struct store *store, const struct store_position *positions, size_t n, struct error *ret_error)
 {
-    struct sqlite *store = sqlite_of(base);
+    struct sqlite *lite = sqlite_of(store);
     struct store_position *copy;
 
-    arena_reset(store->arena);
-    copy = arena_zalloc(store->arena, (n + 1) * sizeof *copy);
+    arena_reset(lite->arena);
+    copy = arena_zalloc(lite->arena, (n + 1) * sizeof *copy);
     if (copy == NULL)
         return sqlite_out_of_memory(ret_error);
     for (size_t i = 0; i < n; i++) {
-        copy[i] = (struct store_position){.topic = keep(store, positions[i].topic), .partition = positions[i].partition};
+        copy[i] = (struct store_position){.topic = keep(lite, positions[i].topic), .partition = positions[i].partition};
         if (copy[i].topic == NULL)
             return sqlite_out_of_memory(ret_error);
     }
-    store->positions = copy;
-    store->n_positions = n;
-    return begin(store, release_now, ret_error);
+    lite->positions = copy;
+    lite->n_positions = n;
+    return begin(lite, release_now, ret_error);
 }
 
-static int insert_now(struct sqlite *store, struct error *ret_error)
+static int insert_now(struct sqlite *lite, struct error *ret_error)
 {
-    return sqlite_transaction(store, sqlite_insert_positions, ret_error);
+    return sqlite_transaction(lite, sqlite_insert_positions, ret_error);
 }
 
-static int start_insert(struct store *base, const struct store_start *starts, size_t n, bool is_first, struct error *ret_error)
+static int start_insert(struct store *store, const struct store_start *starts, size_t n, bool is_first, struct error *ret_error)
 {
-    struct sqlite *store = sqlite_of(base);
+    struct sqlite *lite = sqlite_of(store);
     struct store_start *copy;
 
-    arena_reset(store->arena);
-    copy = arena_zalloc(store->arena, (n + 1) * sizeof *copy);
+    arena_reset(lite->arena);
+    copy = arena_zalloc(lite->arena, (n + 1) * sizeof *copy);
     if (copy == NULL)
         return sqlite_out_of_memory(ret_error);
     for (size_t i = 0; i < n; i++) {
         copy[i] = starts[i];
-        copy[i].topic = keep(store, starts[i].topic);
-        copy[i].cluster_id = keep(store, starts[i].cluster_id);
+        copy[i].topic = keep(lite, starts[i].topic);
+        copy[i].cluster_id = keep(lite, starts[i].cluster_id);
         if (copy[i].topic == NULL || copy[i].cluster_id == NULL)
             return sqlite_out_of_memory(ret_error);
     }
-    store->starts = copy;
-    store->n_starts = n;
-    store->is_first = is_first;
-    return begin(store, insert_now, ret_error);
+    lite->starts = copy;
+    lite->n_starts = n;
+    lite->is_first = is_first;
+    return begin(lite, insert_now, ret_error);
 }
 
-static int move_and_write(struct sqlite *store, struct error *ret_error)
+static int move_and_write(struct sqlite *lite, struct error *ret_error)
 {
-    int result = sqlite_move_positions(store, ret_error);
+    int result = sqlite_move_positions(lite, ret_error);
 
-    return result == 0 ? sqlite_write_rows(store, ret_error) : result;
+    return result == 0 ? sqlite_write_rows(lite, ret_error) : result;
 }
 
-static int write_now(struct sqlite *store, struct error *ret_error)
+static int write_now(struct sqlite *lite, struct error *ret_error)
 {
-    return sqlite_transaction(store, move_and_write, ret_error);
+    return sqlite_transaction(lite, move_and_write, ret_error);
 }
 
-static int start_write(struct store *base, const struct store_write *write, struct error *ret_error)
+static int start_write(struct store *store, const struct store_write *write, struct error *ret_error)
 {
-    struct sqlite *store = sqlite_of(base);
+    struct sqlite *lite = sqlite_of(store);
 
-    store->write = *write;
-    return begin(store, write_now, ret_error);
+    lite->write = *write;
+    return begin(lite, write_now, ret_error);
 }
 
-static int start_read(struct store *base, const struct store_read *read, struct error *ret_error)
+static int start_read(struct store *store, const struct store_read *read, struct error *ret_error)
 {
-    struct sqlite *store = sqlite_of(base);
+    struct sqlite *lite = sqlite_of(store);
 
-    store->read = *read;
-    return begin(store, sqlite_read_rows, ret_error);
+    lite->read = *read;
+    return begin(lite, sqlite_read_rows, ret_error);
 }
 
 /* ---- The driver ---- */
@@ -470,33 +469,33 @@ static int start_read(struct store *base, const struct store_read *read, struct 
 static int open_store(const struct store_settings *settings, const struct store_scope *scope, struct store **ret_store,
                       struct error *ret_error)
 {
-    struct sqlite *store;
+    struct sqlite *lite;
     int result = sqlite_check_path(settings->uri, ret_error);
 
     if (result != 0)
         return result;
-    store = calloc(1, sizeof *store);
-    if (store == NULL)
+    lite = calloc(1, sizeof *lite);
+    if (lite == NULL)
         return sqlite_out_of_memory(ret_error);
-    store->store.settings = *settings;
-    store->store.scope = *scope;
-    store->arena = arena_new(ARENA_BLOCK, ARENA_BLOCK);
-    if (store->arena == NULL) {
-        free(store);
+    lite->store.settings = *settings;
+    lite->store.scope = *scope;
+    lite->arena = arena_new(ARENA_BLOCK, ARENA_BLOCK);
+    if (lite->arena == NULL) {
+        free(lite);
         return sqlite_out_of_memory(ret_error);
     }
-    *ret_store = &store->store;
+    *ret_store = &lite->store;
     return 0;
 }
 
-static void close_store(struct store *base)
+static void close_store(struct store *store)
 {
-    struct sqlite *store = sqlite_of(base);
+    struct sqlite *lite = sqlite_of(store);
 
-    sqlite_disconnect(store);
-    arena_free(store->arena);
-    free(store->list);
-    free(store);
+    sqlite_disconnect(lite);
+    arena_free(lite->arena);
+    free(lite->list);
+    free(lite);
 }
 
 static int fd_of(const struct store *store)

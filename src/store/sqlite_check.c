@@ -3,7 +3,6 @@
  *
  * Blocking; for start-up and commands. Never changes anything.
  */
-#include "store/findings.h"
 #include "store/sqlite.h"
 
 #include <stdio.h>
@@ -22,7 +21,7 @@ struct found { /* a column as PRAGMA table_xinfo tells it */
 };
 
 struct inspection {
-    struct sqlite *store;
+    struct sqlite *lite;
     const struct table *table;
     char name[STORE_NAME_SIZE];
     const char *sql; /* as it was created; in the arena */
@@ -31,18 +30,18 @@ struct inspection {
     struct buffer out; /* the differences */
 };
 
-static const char *copy_text(struct sqlite *store, sqlite3_stmt *statement, int column)
+static const char *copy_text(struct sqlite *lite, sqlite3_stmt *statement, int column)
 {
     const char *text = (const char *)sqlite3_column_text(statement, column);
 
-    return text == NULL ? "" : arena_copy(store->arena, text, strlen(text));
+    return text == NULL ? "" : arena_copy(lite->arena, text, strlen(text));
 }
 
 /* The text of CREATE for a table or view; "" when there is none. In the arena. */
-static int find_sql(struct sqlite *store, const char *type, const char *name, const char **ret_sql, struct error *ret_error)
+static int find_sql(struct sqlite *lite, const char *type, const char *name, const char **ret_sql, struct error *ret_error)
 {
     sqlite3_stmt *statement;
-    int result = sqlite_prepare(store, "SELECT sql FROM sqlite_schema WHERE type = ?1 AND name = ?2 COLLATE NOCASE", &statement,
+    int result = sqlite_prepare(lite, "SELECT sql FROM sqlite_schema WHERE type = ?1 AND name = ?2 COLLATE NOCASE", &statement,
                                 ret_error);
     int code;
 
@@ -52,20 +51,20 @@ static int find_sql(struct sqlite *store, const char *type, const char *name, co
     sqlite3_bind_text(statement, 2, name, -1, SQLITE_STATIC);
     code = sqlite3_step(statement);
     if (code != SQLITE_ROW && code != SQLITE_DONE)
-        result = sqlite_error(store, "looking at the schema", ret_error);
+        result = sqlite_error(lite, "looking at the schema", ret_error);
     else
-        *ret_sql = code == SQLITE_ROW ? copy_text(store, statement, 0) : "";
+        *ret_sql = code == SQLITE_ROW ? copy_text(lite, statement, 0) : "";
     sqlite3_reset(statement);
     return result == 0 && *ret_sql == NULL ? sqlite_out_of_memory(ret_error) : result;
 }
 
-static void take_column(struct sqlite *store, sqlite3_stmt *statement, struct found *found)
+static void take_column(struct sqlite *lite, sqlite3_stmt *statement, struct found *found)
 {
     *found = (struct found){
-        .name = copy_text(store, statement, 0),
-        .type = copy_text(store, statement, 1),
+        .name = copy_text(lite, statement, 0),
+        .type = copy_text(lite, statement, 1),
         .is_not_null = sqlite3_column_int(statement, 2) != 0,
-        .fallback = sqlite3_column_type(statement, 3) == SQLITE_NULL ? NULL : copy_text(store, statement, 3),
+        .fallback = sqlite3_column_type(statement, 3) == SQLITE_NULL ? NULL : copy_text(lite, statement, 3),
         .key_at = sqlite3_column_int(statement, 4),
         .is_computed = sqlite3_column_int(statement, 5) != 0,
     };
@@ -74,26 +73,26 @@ static void take_column(struct sqlite *store, sqlite3_stmt *statement, struct fo
 static int find_columns(struct inspection *in, struct error *ret_error)
 {
     static const char query[] = "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1)";
-    struct sqlite *store = in->store;
+    struct sqlite *lite = in->lite;
     sqlite3_stmt *statement;
     int64_t n = 0;
-    int code = SQLITE_ROW, result = sqlite_query(store, "SELECT count(*) FROM pragma_table_xinfo(?1)", in->name, &n, ret_error);
+    int code = SQLITE_ROW, result = sqlite_query(lite, "SELECT count(*) FROM pragma_table_xinfo(?1)", in->name, &n, ret_error);
 
     if (result == 0)
-        result = sqlite_prepare(store, query, &statement, ret_error);
+        result = sqlite_prepare(lite, query, &statement, ret_error);
     if (result != 0)
         return result;
-    in->found = arena_zalloc(store->arena, ((size_t)n + 1) * sizeof in->found[0]);
+    in->found = arena_zalloc(lite->arena, ((size_t)n + 1) * sizeof in->found[0]);
     sqlite3_bind_text(statement, 1, in->name, -1, SQLITE_STATIC);
     while (in->found != NULL && result == 0 && in->n_found < n && (code = sqlite3_step(statement)) == SQLITE_ROW) {
         struct found *found = &in->found[in->n_found++];
 
-        take_column(store, statement, found);
+        take_column(lite, statement, found);
         if (found->name == NULL || found->type == NULL)
             result = sqlite_out_of_memory(ret_error);
     }
     if (code != SQLITE_ROW && code != SQLITE_DONE)
-        result = sqlite_error(store, "looking at a table", ret_error);
+        result = sqlite_error(lite, "looking at a table", ret_error);
     sqlite3_reset(statement);
     return in->found == NULL ? sqlite_out_of_memory(ret_error) : result;
 }
@@ -152,7 +151,7 @@ static void compare_collation(struct inspection *in, const struct column *column
 {
     const char *collation = NULL;
 
-    if (sqlite3_table_column_metadata(in->store->connection, "main", in->name, column->name, NULL, &collation, NULL, NULL, NULL) == SQLITE_OK &&
+    if (sqlite3_table_column_metadata(in->lite->connection, "main", in->name, column->name, NULL, &collation, NULL, NULL, NULL) == SQLITE_OK &&
         collation != NULL && strcasecmp(collation, "BINARY") != 0)
         buffer_printf(&in->out, "; column %s compares by %s, where different texts can be equal", column->name, collation);
 }
@@ -209,8 +208,8 @@ static void compare_hidden(struct inspection *in)
         found->is_declared = !in->table->is_shared;
     if (!in->table->is_shared && found == NULL)
         buffer_puts(&in->out, "; column readside_partition is missing");
-    else if (!in->table->is_shared && strcasecmp(found->type, "INTEGER") != 0)
-        buffer_puts(&in->out, "; column readside_partition is not INTEGER");
+    else if (!in->table->is_shared && (strcasecmp(found->type, "INTEGER") != 0 || !found->is_not_null))
+        buffer_puts(&in->out, "; column readside_partition is not INTEGER NOT NULL");
     for (int i = 0; i < in->n_found; i++)
         if (!in->found[i].is_declared && in->found[i].is_not_null && !in->found[i].is_computed && in->found[i].fallback == NULL)
             buffer_printf(&in->out, "; column %s is not declared, is not null and has no default", in->found[i].name);
@@ -232,13 +231,11 @@ static bool names_word(const char *text, const char *word)
     return false;
 }
 
-int sqlite_view_shows(struct sqlite *store, const struct table *table, bool *ret_shows, struct error *ret_error)
+int sqlite_view_shows(struct sqlite *lite, const char *view, const char *name, bool *ret_shows, struct error *ret_error)
 {
     const char *sql = "";
-    char name[STORE_NAME_SIZE];
-    int result = find_sql(store, "view", table->name, &sql, ret_error);
+    int result = find_sql(lite, "view", view, &sql, ret_error);
 
-    store_table_name(&store->store.scope, table, name);
     if (result == 0)
         *ret_shows = names_word(sql, name);
     return result;
@@ -248,10 +245,10 @@ int sqlite_view_shows(struct sqlite *store, const struct table *table, bool *ret
 static int compare_view(struct inspection *in, struct error *ret_error)
 {
     const struct table *table = in->table;
-    struct sqlite *store = in->store;
+    struct sqlite *lite = in->lite;
     int64_t n = 0;
     bool shows = false;
-    int result = sqlite_query(store, "SELECT 1 FROM sqlite_schema WHERE type <> 'view' AND name = ?1 COLLATE NOCASE", table->name, &n,
+    int result = sqlite_query(lite, "SELECT 1 FROM sqlite_schema WHERE type <> 'view' AND name = ?1 COLLATE NOCASE", table->name, &n,
                               ret_error);
 
     if (result == 0 && n > 0)
@@ -259,17 +256,17 @@ static int compare_view(struct inspection *in, struct error *ret_error)
                          "something named %s exists and is not a view; Readside shows its table under this name: rename or drop it",
                          table->name);
     if (result == 0)
-        result = sqlite_query(store, "SELECT 1 FROM sqlite_schema WHERE type = 'view' AND name = ?1 COLLATE NOCASE", table->name, &n,
+        result = sqlite_query(lite, "SELECT 1 FROM sqlite_schema WHERE type = 'view' AND name = ?1 COLLATE NOCASE", table->name, &n,
                               ret_error);
     if (result == 0 && n == 0)
         buffer_printf(&in->out, "; the view %s is missing", table->name);
     if (result == 0)
-        result = sqlite_view_shows(store, table, &shows, ret_error);
+        result = sqlite_view_shows(lite, table->name, in->name, &shows, ret_error);
     for (uint32_t i = 0; i < table->n_columns && result == 0 && shows; i++) {
         struct buffer sql = BUFFER_INIT;
 
         buffer_printf(&sql, "SELECT count(*) FROM pragma_table_xinfo(?1) WHERE name = '%s' COLLATE NOCASE", table->columns[i].name);
-        result = buffer_failed(&sql) ? sqlite_out_of_memory(ret_error) : sqlite_query(store, sql.data, table->name, &n, ret_error);
+        result = buffer_failed(&sql) ? sqlite_out_of_memory(ret_error) : sqlite_query(lite, sql.data, table->name, &n, ret_error);
         if (result == 0 && n == 0)
             buffer_printf(&in->out, "; the view %s lacks column %s", table->name, table->columns[i].name);
         buffer_free(&sql);
@@ -279,30 +276,15 @@ static int compare_view(struct inspection *in, struct error *ret_error)
 
 /* ---- The whole ---- */
 
-int sqlite_refuse_lost(struct sqlite *store, const char *name, struct error *ret_error)
+static int compare_table(struct sqlite *lite, const struct table *table, struct findings *findings, struct error *ret_error)
 {
-    char sql[120];
-    int64_t n = 0;
-    int result = sqlite_query(store, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1", "readside_positions", &n,
-                              ret_error);
-
-    if (result != 0 || n == 0)
-        return result;
-    snprintf(sql, sizeof sql, "SELECT count(*) FROM readside_positions WHERE pipeline = ?1 AND version = %d",
-             (int)store->store.scope.version);
-    result = sqlite_query(store, sql, store->store.scope.pipeline, &n, ret_error);
-    return result == 0 && n > 0 ? store_lost_table(name, ret_error) : result;
-}
-
-static int compare_table(struct sqlite *store, const struct table *table, struct findings *findings, struct error *ret_error)
-{
-    struct inspection in = {.store = store, .table = table, .sql = "", .out = BUFFER_INIT};
+    struct inspection in = {.lite = lite, .table = table, .sql = "", .out = BUFFER_INIT};
     int result;
 
-    store_table_name(&store->store.scope, table, in.name);
-    result = find_sql(store, "table", in.name, &in.sql, ret_error);
+    store_table_name(&lite->store.scope, table, in.name);
+    result = find_sql(lite, "table", in.name, &in.sql, ret_error);
     if (result == 0 && in.sql[0] == '\0') {
-        result = sqlite_refuse_lost(store, in.name, ret_error);
+        result = sqlite_refuse_missing(lite, in.name, ret_error);
         if (result == 0)
             findings_note_missing(findings, in.name);
         return result;
@@ -325,7 +307,7 @@ static int compare_table(struct sqlite *store, const struct table *table, struct
     return result;
 }
 
-static int check_host_tables(struct sqlite *store, struct findings *findings, struct error *ret_error)
+static int check_host_tables(struct sqlite *lite, struct findings *findings, struct error *ret_error)
 {
     static const char *const names[] = {"readside_projections", "readside_tables", "readside_positions", "readside_outbox",
                                         "readside_audit"};
@@ -334,7 +316,7 @@ static int check_host_tables(struct sqlite *store, struct findings *findings, st
     for (size_t i = 0; i < sizeof names / sizeof names[0] && result == 0; i++) {
         int64_t n = 0;
 
-        result = sqlite_query(store, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1", names[i], &n,
+        result = sqlite_query(lite, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1", names[i], &n,
                                   ret_error);
         if (result == 0 && n == 0)
             findings_note_missing(findings, names[i]);
@@ -342,17 +324,17 @@ static int check_host_tables(struct sqlite *store, struct findings *findings, st
     return result;
 }
 
-static int check_all(struct sqlite *store, struct error *ret_error)
+static int check_all(struct sqlite *lite, struct error *ret_error)
 {
-    const struct store_scope *scope = &store->store.scope;
+    const struct store_scope *scope = &lite->store.scope;
     struct findings findings = {0};
-    int result = check_host_tables(store, &findings, ret_error);
+    int result = check_host_tables(lite, &findings, ret_error);
 
     for (uint32_t i = 0; i < scope->n_tables && result == 0; i++) {
         struct error failure = {0};
 
         if (!scope->tables[i].is_omitted)
-            result = compare_table(store, &scope->tables[i], &findings, &failure);
+            result = compare_table(lite, &scope->tables[i], &findings, &failure);
         if (result == ERROR_CONFIG) {
             findings_note_wrong(&findings, failure.text);
             result = 0;
@@ -360,14 +342,16 @@ static int check_all(struct sqlite *store, struct error *ret_error)
             *ret_error = failure;
         }
     }
+    if (result == 0 && findings.n_missing == 0)
+        result = sqlite_check_version(lite, &findings, ret_error);
     if (result == 0)
-        return findings_judge(&findings, store->store.settings.uri, ret_error);
+        return findings_judge(&findings, lite->store.settings.uri, ret_error);
     findings_free(&findings);
     return result;
 }
 
-int sqlite_check_schema(struct store *base, struct error *ret_error)
+int sqlite_check_schema(struct store *store, struct error *ret_error)
 {
-    arena_reset(sqlite_of(base)->arena);
-    return sqlite_command(sqlite_of(base), check_all, ret_error);
+    arena_reset(sqlite_of(store)->arena);
+    return sqlite_command(sqlite_of(store), check_all, ret_error);
 }

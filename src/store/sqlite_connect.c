@@ -80,9 +80,9 @@ static int not_there(const char *path, struct error *ret_error)
     return ERROR_CONFIG;
 }
 
-static int check_file(const struct sqlite *store, struct error *ret_error)
+static int check_file(const struct sqlite *lite, struct error *ret_error)
 {
-    const char *path = store->store.settings.uri;
+    const char *path = lite->store.settings.uri;
     char folder[PATH_SIZE];
     struct stat status;
     int result = check_folder(path, folder_of(path, folder), ret_error);
@@ -92,9 +92,9 @@ static int check_file(const struct sqlite *store, struct error *ret_error)
     if (stat(path, &status) != 0) {
         if (errno != ENOENT)
             return error_set(ret_error, ERROR_CONFIG, "%s: %s", path, strerror(errno));
-        if (store->store.settings.must_exist)
+        if (lite->store.settings.must_exist)
             return not_there(path, ret_error);
-        return !store->was_connected ? 0
+        return !lite->was_connected ? 0
                                   : error_set(ret_error, ERROR_TRANSIENT,
                                               "%s is gone; put it back, or restart to begin with an empty one", path);
     }
@@ -115,26 +115,26 @@ static int check_version(struct error *ret_error)
 
 /* ---- The connection ---- */
 
-static int open_file(struct sqlite *store, struct error *ret_error)
+static int open_file(struct sqlite *lite, struct error *ret_error)
 {
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-    bool makes_file = !store->was_connected && !store->store.settings.must_exist;
-    int code = sqlite3_open_v2(store->store.settings.uri, &store->connection, makes_file ? flags | SQLITE_OPEN_CREATE : flags, NULL);
+    bool makes_file = !lite->was_connected && !lite->store.settings.must_exist;
+    int code = sqlite3_open_v2(lite->store.settings.uri, &lite->connection, makes_file ? flags | SQLITE_OPEN_CREATE : flags, NULL);
 
-    if (store->connection == NULL)
+    if (lite->connection == NULL)
         return sqlite_out_of_memory(ret_error);
     if (code != SQLITE_OK)
-        return sqlite_error(store, "opening the file", ret_error);
-    if (sqlite3_db_readonly(store->connection, "main") == 1)
-        return error_set(ret_error, ERROR_CONFIG, "%s can only be read", store->store.settings.uri);
-    if (sqlite_add_functions(store->connection) != SQLITE_OK)
-        return sqlite_error(store, "adding functions", ret_error);
-    sqlite3_busy_timeout(store->connection, 0);
+        return sqlite_error(lite, "opening the file", ret_error);
+    if (sqlite3_db_readonly(lite->connection, "main") == 1)
+        return error_set(ret_error, ERROR_CONFIG, "%s can only be read", lite->store.settings.uri);
+    if (sqlite_add_functions(lite->connection) != SQLITE_OK)
+        return sqlite_error(lite, "adding functions", ret_error);
+    sqlite3_busy_timeout(lite->connection, 0);
     /* Not a string where a column is missing; no harm from what others have put into the schema. */
-    sqlite3_db_config(store->connection, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
-    sqlite3_db_config(store->connection, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
-    sqlite3_db_config(store->connection, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    sqlite3_db_config(store->connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    sqlite3_db_config(lite->connection, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
+    sqlite3_db_config(lite->connection, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
+    sqlite3_db_config(lite->connection, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config(lite->connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     return 0;
 }
 
@@ -153,19 +153,19 @@ static int take_answer(void *context, int n_columns, char **values, char **names
 }
 
 /* Runs the pragma, and sees that it answers what it must. STORE_BUSY: another connection is in the way. */
-static int expect(struct sqlite *store, const char *pragma, const char *expected, struct error *ret_error)
+static int expect(struct sqlite *lite, const char *pragma, const char *expected, struct error *ret_error)
 {
     struct answer answer = {""};
 
-    if (sqlite3_exec(store->connection, pragma, take_answer, &answer, NULL) != SQLITE_OK)
-        return sqlite_is_busy(store) ? STORE_BUSY : sqlite_error(store, pragma, ret_error);
+    if (sqlite3_exec(lite->connection, pragma, take_answer, &answer, NULL) != SQLITE_OK)
+        return sqlite_is_busy(lite) ? STORE_BUSY : sqlite_error(lite, pragma, ret_error);
     if (strcasecmp(answer.text, expected) != 0)
-        return error_set(ret_error, ERROR_CONFIG, "%s: %s answers \"%s\", not \"%s\"", store->store.settings.uri, pragma,
+        return error_set(ret_error, ERROR_CONFIG, "%s: %s answers \"%s\", not \"%s\"", lite->store.settings.uri, pragma,
                          answer.text, expected);
     return 0;
 }
 
-static int set_up(struct sqlite *store, struct error *ret_error)
+static int set_up(struct sqlite *lite, struct error *ret_error)
 {
     static const struct {
         const char *pragma, *expected;
@@ -179,27 +179,27 @@ static int set_up(struct sqlite *store, struct error *ret_error)
     int result = 0;
 
     for (size_t i = 0; i < sizeof pragmas / sizeof pragmas[0] && result == 0; i++)
-        result = expect(store, pragmas[i].pragma, pragmas[i].expected, ret_error);
-    if (result == 0 && !store->store.settings.must_exist) /* it is written into the file */
-        result = expect(store, "PRAGMA journal_mode = WAL", "wal", ret_error);
+        result = expect(lite, pragmas[i].pragma, pragmas[i].expected, ret_error);
+    if (result == 0 && !lite->store.settings.must_exist) /* it is written into the file */
+        result = expect(lite, "PRAGMA journal_mode = WAL", "wal", ret_error);
     if (result == 0)
-        result = sqlite_execute(store, "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY", ret_error);
+        result = sqlite_execute(lite, "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY", ret_error);
     return result;
 }
 
-int sqlite_connect(struct sqlite *store, struct error *ret_error)
+int sqlite_connect(struct sqlite *lite, struct error *ret_error)
 {
     int result = check_version(ret_error);
 
     if (result == 0)
-        result = check_file(store, ret_error);
+        result = check_file(lite, ret_error);
     if (result == 0)
-        result = open_file(store, ret_error);
+        result = open_file(lite, ret_error);
     if (result == 0)
-        result = set_up(store, ret_error);
+        result = set_up(lite, ret_error);
     if (result != 0)
-        sqlite_disconnect(store);
+        sqlite_disconnect(lite);
     else
-        store->was_connected = true;
+        lite->was_connected = true;
     return result;
 }

@@ -4,6 +4,7 @@
  * BEGIN IMMEDIATE lets one writer in at a time, so a claim never meets a transaction of the old owner: it waits for it. A killed
  * process's lock ends with it.
  */
+#include "store/refusals.h"
 #include "store/sqlite.h"
 
 #include "base/text.h"
@@ -17,11 +18,11 @@ static const char columns[] = "topic, part, next_offset, epoch, leader_epoch, st
                               "coalesce(halt_reason, ''), cluster_id, topic_id, commit_seq, events, owner, "
                               "coalesce(claimed_at, ''), updated_at";
 
-static const char *copy_column(struct sqlite *store, sqlite3_stmt *statement, int at)
+static const char *copy_column(struct sqlite *lite, sqlite3_stmt *statement, int at)
 {
     const char *text = (const char *)sqlite3_column_text(statement, at), *copy;
 
-    copy = text == NULL ? NULL : arena_copy(store->arena, text, strlen(text));
+    copy = text == NULL ? NULL : arena_copy(lite->arena, text, strlen(text));
     return copy == NULL ? "" : copy;
 }
 
@@ -33,16 +34,16 @@ static void copy_id(sqlite3_stmt *statement, int at, uint8_t ret_id[16])
         memset(ret_id, 0, 16);
 }
 
-static void take_row(struct sqlite *store, sqlite3_stmt *statement, struct store_position *position)
+static void take_row(struct sqlite *lite, sqlite3_stmt *statement, struct store_position *position)
 {
     position->is_missing = false;
     position->next_offset = sqlite3_column_int64(statement, 2);
     position->epoch = sqlite3_column_int64(statement, 3);
     position->leader_epoch = sqlite3_column_int(statement, 4);
     position->is_halted = strcmp((const char *)sqlite3_column_text(statement, 5), "halted") == 0;
-    position->halt_kind = copy_column(store, statement, 6);
-    position->halt_reason = copy_column(store, statement, 7);
-    position->cluster_id = copy_column(store, statement, 8);
+    position->halt_kind = copy_column(lite, statement, 6);
+    position->halt_reason = copy_column(lite, statement, 7);
+    position->cluster_id = copy_column(lite, statement, 8);
     copy_id(statement, 9, position->topic_id);
     position->commit_seq = sqlite3_column_int64(statement, 10);
     position->events = sqlite3_column_int64(statement, 11);
@@ -57,190 +58,90 @@ static void bind_place(sqlite3_stmt *statement, int at, const char *topic, int32
     sqlite3_bind_int(statement, at + 1, partition);
 }
 
-/* ---- The version's entry ---- */
-
-/* What one statement does or says with the name of each of the version's tables as ?3. */
-static int for_each_table(struct sqlite *store, const char *sql,
-                          int (*use)(struct sqlite *store, sqlite3_stmt *statement, struct error *ret_error), struct error *ret_error)
-{
-    const struct store_scope *scope = &store->store.scope;
-    int result = 0;
-
-    for (uint32_t i = 0; i < scope->n_tables && result == 0; i++) {
-        char name[STORE_NAME_SIZE];
-        sqlite3_stmt *statement;
-
-        if (scope->tables[i].is_omitted)
-            continue;
-        store_table_name(scope, &scope->tables[i], name);
-        result = sqlite_prepare(store, sql, &statement, ret_error);
-        if (result != 0)
-            break;
-        sqlite_bind_scope(store, statement);
-        sqlite3_bind_text(statement, 3, name, -1, SQLITE_STATIC);
-        result = use(store, statement, ret_error);
-    }
-    return result;
-}
-
-static int enter_one(struct sqlite *store, sqlite3_stmt *statement, struct error *ret_error)
-{
-    return sqlite_run(store, statement, "readside_tables", ret_error);
-}
-
-static int check_one(struct sqlite *store, sqlite3_stmt *statement, struct error *ret_error)
-{
-    int code = sqlite3_step(statement), result = 0;
-
-    if (code == SQLITE_ROW)
-        result = error_set(ret_error, ERROR_CONFIG,
-                           "table %s belongs to pipeline %s version %d: two pipelines cannot write the same rows; give this one a file "
-                           "of its own, or another `version'",
-                           (const char *)sqlite3_column_text(statement, 0), (const char *)sqlite3_column_text(statement, 1),
-                           sqlite3_column_int(statement, 2));
-    else if (code != SQLITE_DONE)
-        result = sqlite_error(store, "readside_tables", ret_error);
-    sqlite3_reset(statement);
-    return result;
-}
-
-int sqlite_check_owner(struct sqlite *store, struct error *ret_error)
-{
-    return for_each_table(store,
-                          "SELECT name, pipeline, version FROM readside_tables WHERE name = ?3 AND (pipeline, version) <> (?1, ?2)",
-                          check_one, ret_error);
-}
-
-/* Enters the tables as this pipeline's, unless one is another's. */
-static int enter_tables(struct sqlite *store, struct error *ret_error)
-{
-    int result = for_each_table(store, "INSERT INTO readside_tables (pipeline, version, name) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-                                enter_one, ret_error);
-
-    return result == 0 ? sqlite_check_owner(store, ret_error) : result;
-}
-
-static int check_projection(struct sqlite *store, struct error *ret_error)
-{
-    const struct store_scope *scope = &store->store.scope;
-    sqlite3_stmt *statement;
-    char now[32];
-    int result = sqlite_prepare(store,
-                                "INSERT INTO readside_projections (pipeline, version, plugin, revision, created_at) "
-                                "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
-                                &statement, ret_error);
-
-    if (result != 0)
-        return result;
-    sqlite_now(now);
-    sqlite_bind_scope(store, statement);
-    sqlite3_bind_text(statement, 3, scope->plugin, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(statement, 4, scope->revision);
-    sqlite3_bind_text(statement, 5, now, -1, SQLITE_STATIC);
-    result = sqlite_run(store, statement, "readside_projections", ret_error);
-    if (result == 0)
-        result = sqlite_prepare(store, "SELECT plugin, revision FROM readside_projections WHERE pipeline = ?1 AND version = ?2",
-                                &statement, ret_error);
-    if (result != 0)
-        return result;
-    sqlite_bind_scope(store, statement);
-    if (sqlite3_step(statement) != SQLITE_ROW)
-        result = sqlite_error(store, "readside_projections", ret_error);
-    else if (strcmp((const char *)sqlite3_column_text(statement, 0), scope->plugin) != 0 ||
-             sqlite3_column_int64(statement, 1) != scope->revision)
-        result = error_set(ret_error, ERROR_CONFIG,
-                           "version %d of pipeline %s was filled by plugin %s revision %d, this is %s revision %u: other rows would "
-                           "come of the same events; raise the pipeline's `version' to rebuild beside it",
-                           (int)scope->version, scope->pipeline, (const char *)sqlite3_column_text(statement, 0),
-                           sqlite3_column_int(statement, 1), scope->plugin, scope->revision);
-    sqlite3_reset(statement);
-    return result == 0 ? enter_tables(store, ret_error) : result;
-}
-
 /* ---- Claim, resolve, release ---- */
 
-static int take_one(struct sqlite *store, struct store_position *position, const char *sql, struct error *ret_error)
+static int take_one(struct sqlite *lite, struct store_position *position, const char *sql, struct error *ret_error)
 {
     sqlite3_stmt *statement;
     char now[32];
-    int result = sqlite_prepare(store, sql, &statement, ret_error), code;
+    int result = sqlite_prepare(lite, sql, &statement, ret_error), code;
 
     if (result != 0)
         return result;
     sqlite_now(now);
-    sqlite_bind_scope(store, statement);
+    sqlite_bind_scope(lite, statement);
     bind_place(statement, 3, position->topic, position->partition);
-    sqlite_bind_id(store, statement, 5, store->store.scope.owner);
+    sqlite_bind_id(lite, statement, 5, lite->store.scope.owner);
     sqlite3_bind_text(statement, 6, now, -1, SQLITE_STATIC);
     sqlite3_bind_int64(statement, 7, (int64_t)getpid());
     position->is_missing = true;
     position->halt_kind = position->halt_reason = position->cluster_id = "";
     code = sqlite3_step(statement);
     if (code == SQLITE_ROW)
-        take_row(store, statement, position);
+        take_row(lite, statement, position);
     else if (code != SQLITE_DONE)
-        result = sqlite_error(store, "claiming a position", ret_error);
+        result = sqlite_error(lite, "claiming a position", ret_error);
     while (code == SQLITE_ROW)
         code = sqlite3_step(statement);
     sqlite3_reset(statement);
     return result;
 }
 
-int sqlite_take_positions(struct sqlite *store, struct error *ret_error)
+int sqlite_take_positions(struct sqlite *lite, struct error *ret_error)
 {
     char sql[800];
-    int result = store->is_resolve ? 0 : check_projection(store, ret_error);
+    int result = lite->is_resolve ? 0 : sqlite_enter_version(lite, ret_error);
 
     snprintf(sql, sizeof sql,
              "UPDATE readside_positions SET owner = ?5, epoch = epoch + 1, backend_pid = ?7, %s updated_at = ?6 "
              "WHERE pipeline = ?1 AND version = ?2 AND topic = ?3 AND part = ?4 %s RETURNING %s",
-             store->is_resolve ? "" : "claimed_at = ?6,", store->is_resolve ? "AND owner = ?5" : "", columns);
-    arena_reset(store->arena);
-    for (size_t i = 0; i < store->n_positions && result == 0; i++)
-        result = take_one(store, &store->positions[i], sql, ret_error);
+             lite->is_resolve ? "" : "claimed_at = ?6,", lite->is_resolve ? "AND owner = ?5" : "", columns);
+    arena_reset(lite->arena);
+    for (size_t i = 0; i < lite->n_positions && result == 0; i++)
+        result = take_one(lite, &lite->positions[i], sql, ret_error);
     return result;
 }
 
-int sqlite_release_positions(struct sqlite *store, struct error *ret_error)
+int sqlite_release_positions(struct sqlite *lite, struct error *ret_error)
 {
     sqlite3_stmt *statement;
-    int result = sqlite_prepare(store,
+    int result = sqlite_prepare(lite,
                                 "UPDATE readside_positions SET owner = NULL WHERE pipeline = ?1 AND version = ?2 AND topic = ?3 "
                                 "AND part = ?4 AND owner = ?5",
                                 &statement, ret_error);
 
-    for (size_t i = 0; i < store->n_positions && result == 0; i++) {
-        sqlite_bind_scope(store, statement);
-        bind_place(statement, 3, store->positions[i].topic, store->positions[i].partition);
-        sqlite_bind_id(store, statement, 5, store->store.scope.owner);
-        result = sqlite_run(store, statement, "giving a position up", ret_error);
+    for (size_t i = 0; i < lite->n_positions && result == 0; i++) {
+        sqlite_bind_scope(lite, statement);
+        bind_place(statement, 3, lite->positions[i].topic, lite->positions[i].partition);
+        sqlite_bind_id(lite, statement, 5, lite->store.scope.owner);
+        result = sqlite_run(lite, statement, "giving a position up", ret_error);
     }
     return result;
 }
 
 /* ---- First positions ---- */
 
-static int count(struct sqlite *store, const char *sql, int64_t *ret_n, struct error *ret_error)
+static int count(struct sqlite *lite, const char *sql, int64_t *ret_n, struct error *ret_error)
 {
     sqlite3_stmt *statement;
-    int result = sqlite_prepare(store, sql, &statement, ret_error);
+    int result = sqlite_prepare(lite, sql, &statement, ret_error);
 
     if (result != 0)
         return result;
-    sqlite_bind_scope(store, statement);
+    sqlite_bind_scope(lite, statement);
     if (sqlite3_step(statement) == SQLITE_ROW)
         *ret_n = sqlite3_column_int64(statement, 0);
     else
-        result = sqlite_error(store, "counting", ret_error);
+        result = sqlite_error(lite, "counting", ret_error);
     sqlite3_reset(statement);
     return result;
 }
 
-static int check_empty(struct sqlite *store, struct error *ret_error)
+static int check_empty(struct sqlite *lite, struct error *ret_error)
 {
-    const struct store_scope *scope = &store->store.scope;
+    const struct store_scope *scope = &lite->store.scope;
     int64_t n = 0;
-    int result = count(store, "SELECT count(*) FROM readside_positions WHERE pipeline = ?1 AND version = ?2", &n, ret_error);
+    int result = count(lite, "SELECT count(*) FROM readside_positions WHERE pipeline = ?1 AND version = ?2", &n, ret_error);
 
     if (result != 0 || n > 0)
         return result;
@@ -251,40 +152,37 @@ static int check_empty(struct sqlite *store, struct error *ret_error)
             continue;
         store_table_name(scope, &scope->tables[i], name);
         snprintf(sql, sizeof sql, "SELECT EXISTS (SELECT 1 FROM \"%s\")", name);
-        result = count(store, sql, &n, ret_error);
+        result = count(lite, sql, &n, ret_error);
         if (result == 0 && n > 0)
-            result = error_set(ret_error, ERROR_CONFIG,
-                               "version %d of pipeline %s has no positions yet, but table %s holds rows: their events would count "
-                               "twice; empty the tables (readside reset), or raise `version'",
-                               (int)scope->version, scope->pipeline, name);
+            result = refuse_filled_table(scope, name, ret_error);
     }
     return result;
 }
 
-static int topic_has_positions(struct sqlite *store, const char *topic, bool *ret_has, struct error *ret_error)
+static int topic_has_positions(struct sqlite *lite, const char *topic, bool *ret_has, struct error *ret_error)
 {
     sqlite3_stmt *statement;
-    int result = sqlite_prepare(store,
+    int result = sqlite_prepare(lite,
                                 "SELECT EXISTS (SELECT 1 FROM readside_positions WHERE pipeline = ?1 AND version = ?2 AND topic = ?3)",
                                 &statement, ret_error);
 
     if (result != 0)
         return result;
-    sqlite_bind_scope(store, statement);
+    sqlite_bind_scope(lite, statement);
     sqlite3_bind_text(statement, 3, topic, -1, SQLITE_STATIC);
     if (sqlite3_step(statement) == SQLITE_ROW)
         *ret_has = sqlite3_column_int(statement, 0) != 0;
     else
-        result = sqlite_error(store, "readside_positions", ret_error);
+        result = sqlite_error(lite, "readside_positions", ret_error);
     sqlite3_reset(statement);
     return result;
 }
 
-static int insert_one(struct sqlite *store, const struct store_start *start, struct error *ret_error)
+static int insert_one(struct sqlite *lite, const struct store_start *start, struct error *ret_error)
 {
     sqlite3_stmt *statement;
     char now[32];
-    int result = sqlite_prepare(store,
+    int result = sqlite_prepare(lite,
                                 "INSERT INTO readside_positions (pipeline, version, topic, part, cluster_id, topic_id, next_offset, "
                                 "updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
                                 &statement, ret_error);
@@ -292,41 +190,41 @@ static int insert_one(struct sqlite *store, const struct store_start *start, str
     if (result != 0)
         return result;
     sqlite_now(now);
-    sqlite_bind_scope(store, statement);
+    sqlite_bind_scope(lite, statement);
     bind_place(statement, 3, start->topic, start->partition);
     sqlite3_bind_text(statement, 5, start->cluster_id, -1, SQLITE_STATIC);
-    sqlite_bind_id(store, statement, 6, start->topic_id);
+    sqlite_bind_id(lite, statement, 6, start->topic_id);
     sqlite3_bind_int64(statement, 7, start->next_offset);
     sqlite3_bind_text(statement, 8, now, -1, SQLITE_STATIC);
-    return sqlite_run(store, statement, "inserting a position", ret_error);
+    return sqlite_run(lite, statement, "inserting a position", ret_error);
 }
 
 /* A topic that has positions before the first insert is left alone: another task was first. */
-int sqlite_insert_positions(struct sqlite *store, struct error *ret_error)
+int sqlite_insert_positions(struct sqlite *lite, struct error *ret_error)
 {
-    bool *has = arena_zalloc(store->arena, store->n_starts + 1);
-    int result = has == NULL ? sqlite_out_of_memory(ret_error) : check_projection(store, ret_error);
+    bool *has = arena_zalloc(lite->arena, lite->n_starts + 1);
+    int result = has == NULL ? sqlite_out_of_memory(ret_error) : sqlite_enter_version(lite, ret_error);
 
-    if (result == 0 && store->is_first)
-        result = check_empty(store, ret_error);
-    for (size_t i = 0; i < store->n_starts && result == 0 && store->is_first; i++)
-        result = topic_has_positions(store, store->starts[i].topic, &has[i], ret_error);
-    for (size_t i = 0; i < store->n_starts && result == 0; i++)
+    if (result == 0 && lite->is_first)
+        result = check_empty(lite, ret_error);
+    for (size_t i = 0; i < lite->n_starts && result == 0 && lite->is_first; i++)
+        result = topic_has_positions(lite, lite->starts[i].topic, &has[i], ret_error);
+    for (size_t i = 0; i < lite->n_starts && result == 0; i++)
         if (!has[i])
-            result = insert_one(store, &store->starts[i], ret_error);
+            result = insert_one(lite, &lite->starts[i], ret_error);
     return result;
 }
 
 /* ---- Moves: the compare-and-set ---- */
 
-static int move_one(struct sqlite *store, sqlite3_stmt *statement, const struct store_move *move, const char *now,
+static int move_one(struct sqlite *lite, sqlite3_stmt *statement, const struct store_move *move, const char *now,
                     struct error *ret_error)
 {
     int result;
 
-    sqlite_bind_scope(store, statement);
+    sqlite_bind_scope(lite, statement);
     bind_place(statement, 3, move->topic, move->partition);
-    sqlite_bind_id(store, statement, 5, store->store.scope.owner);
+    sqlite_bind_id(lite, statement, 5, lite->store.scope.owner);
     sqlite3_bind_int64(statement, 6, move->epoch);
     sqlite3_bind_int64(statement, 7, move->base);
     sqlite3_bind_int64(statement, 8, move->next);
@@ -335,18 +233,18 @@ static int move_one(struct sqlite *store, sqlite3_stmt *statement, const struct 
     sqlite3_bind_text(statement, 11, move->halt_kind, -1, SQLITE_STATIC);
     sqlite3_bind_text(statement, 12, move->halt_reason, -1, SQLITE_STATIC);
     sqlite3_bind_text(statement, 13, now, -1, SQLITE_STATIC);
-    result = sqlite_run(store, statement, "moving a position", ret_error);
-    if (result == 0 && sqlite3_changes(store->connection) != 1)
+    result = sqlite_run(lite, statement, "moving a position", ret_error);
+    if (result == 0 && sqlite3_changes(lite->connection) != 1)
         result = error_set(ret_error, ERROR_FENCED, "the position of %s/%d is no longer this task's at offset %lld and epoch %lld",
                            move->topic, (int)move->partition, (long long)move->base, (long long)move->epoch);
     return result;
 }
 
-int sqlite_move_positions(struct sqlite *store, struct error *ret_error)
+int sqlite_move_positions(struct sqlite *lite, struct error *ret_error)
 {
     sqlite3_stmt *statement;
     char now[32];
-    int result = sqlite_prepare(store,
+    int result = sqlite_prepare(lite,
                                 "UPDATE readside_positions SET next_offset = ?8, commit_seq = commit_seq + 1, events = events + ?9, "
                                 "leader_epoch = ?10, state = CASE WHEN ?11 IS NULL THEN 'running' ELSE 'halted' END, "
                                 "halt_kind = ?11, halt_reason = ?12, updated_at = ?13 WHERE pipeline = ?1 AND version = ?2 "
@@ -354,58 +252,58 @@ int sqlite_move_positions(struct sqlite *store, struct error *ret_error)
                                 &statement, ret_error);
 
     sqlite_now(now);
-    for (size_t i = 0; i < store->write.n_moves && result == 0; i++)
-        result = move_one(store, statement, &store->write.moves[i], now, ret_error);
+    for (size_t i = 0; i < lite->write.n_moves && result == 0; i++)
+        result = move_one(lite, statement, &lite->write.moves[i], now, ret_error);
     return result;
 }
 
 /* ---- Commands ---- */
 
-int sqlite_list_positions(struct store *base, const struct store_position **ret_positions, size_t *ret_n,
+int sqlite_list_positions(struct store *store, const struct store_position **ret_positions, size_t *ret_n,
                           struct error *ret_error)
 {
-    struct sqlite *store = sqlite_of(base);
+    struct sqlite *lite = sqlite_of(store);
     sqlite3_stmt *statement;
     size_t n = 0, capacity = 0;
     char sql[600];
     int result, code;
 
-    if (store->connection == NULL)
-        return sqlite_not_connected(store, ret_error);
+    if (lite->connection == NULL)
+        return sqlite_not_connected(lite, ret_error);
     snprintf(sql, sizeof sql, "SELECT %s FROM readside_positions WHERE pipeline = ?1 AND version = ?2 ORDER BY topic, part", columns);
-    result = sqlite_prepare(store, sql, &statement, ret_error);
+    result = sqlite_prepare(lite, sql, &statement, ret_error);
     if (result != 0)
         return result;
-    arena_reset(store->arena);
-    sqlite_bind_scope(store, statement);
+    arena_reset(lite->arena);
+    sqlite_bind_scope(lite, statement);
     while ((code = sqlite3_step(statement)) == SQLITE_ROW && result == 0) {
         if (n == capacity) {
-            struct store_position *grown = realloc(store->list, (capacity = capacity * 2 + 16) * sizeof *grown);
+            struct store_position *grown = realloc(lite->list, (capacity = capacity * 2 + 16) * sizeof *grown);
 
             if (grown == NULL)
                 result = sqlite_out_of_memory(ret_error);
             else
-                store->list = grown;
+                lite->list = grown;
         }
         if (result == 0) {
-            store->list[n] = (struct store_position){.topic = copy_column(store, statement, 0),
+            lite->list[n] = (struct store_position){.topic = copy_column(lite, statement, 0),
                                                      .partition = sqlite3_column_int(statement, 1)};
-            take_row(store, statement, &store->list[n++]);
+            take_row(lite, statement, &lite->list[n++]);
         }
     }
     if (result == 0 && code != SQLITE_DONE)
-        result = sqlite_error(store, "listing positions", ret_error);
+        result = sqlite_error(lite, "listing positions", ret_error);
     sqlite3_reset(statement);
-    *ret_positions = store->list;
+    *ret_positions = lite->list;
     *ret_n = n;
     return result;
 }
 
-static int audit(struct sqlite *store, const struct store_operation *operation, struct error *ret_error)
+static int audit(struct sqlite *lite, const struct store_operation *operation, struct error *ret_error)
 {
     sqlite3_stmt *statement;
     char now[32];
-    int result = sqlite_prepare(store,
+    int result = sqlite_prepare(lite,
                                 "INSERT INTO readside_audit (at, actor, action, pipeline, version, topic, part, old_offset, new_offset, "
                                 "reason) SELECT ?5, ?6, ?7, pipeline, version, topic, part, next_offset, coalesce(?8, next_offset), ?9 "
                                 "FROM readside_positions WHERE pipeline = ?1 AND version = ?2 AND topic = ?3 AND part = ?4",
@@ -414,7 +312,7 @@ static int audit(struct sqlite *store, const struct store_operation *operation, 
     if (result != 0)
         return result;
     sqlite_now(now);
-    sqlite_bind_scope(store, statement);
+    sqlite_bind_scope(lite, statement);
     bind_place(statement, 3, operation->topic, operation->partition);
     sqlite3_bind_text(statement, 5, now, -1, SQLITE_STATIC);
     sqlite3_bind_text(statement, 6, operation->actor, -1, SQLITE_STATIC);
@@ -422,44 +320,42 @@ static int audit(struct sqlite *store, const struct store_operation *operation, 
     if (operation->kind != STORE_RESUME)
         sqlite3_bind_int64(statement, 8, operation->next_offset);
     sqlite3_bind_text(statement, 9, operation->reason, -1, SQLITE_STATIC);
-    return sqlite_run(store, statement, "readside_audit", ret_error);
+    return sqlite_run(lite, statement, "readside_audit", ret_error);
 }
 
 /* Nothing fits: there is no such position, or it is not halted, or elsewhere than the operator saw it. */
-static int not_changed(struct sqlite *store, const struct store_operation *operation, struct error *ret_error)
+static int not_changed(struct sqlite *lite, const struct store_operation *operation, struct error *ret_error)
 {
     sqlite3_stmt *statement;
     int result, code;
 
     if (operation->kind == STORE_RESUME)
-        return error_set(ret_error, ERROR_CONFIG, "%s/%d has no halted position in this version", operation->topic,
-                         (int)operation->partition);
-    result = sqlite_prepare(store,
+        return refuse_operation(operation, ret_error);
+    result = sqlite_prepare(lite,
                             "SELECT next_offset FROM readside_positions WHERE pipeline = ?1 AND version = ?2 AND topic = ?3 "
                             "AND part = ?4",
                             &statement, ret_error);
     if (result != 0)
         return result;
-    sqlite_bind_scope(store, statement);
+    sqlite_bind_scope(lite, statement);
     bind_place(statement, 3, operation->topic, operation->partition);
     code = sqlite3_step(statement);
     if (code == SQLITE_ROW)
-        result = store_moved_meanwhile(operation, sqlite3_column_int64(statement, 0), ret_error);
+        result = refuse_moved(operation, sqlite3_column_int64(statement, 0), ret_error);
     else if (code == SQLITE_DONE)
-        result = error_set(ret_error, ERROR_CONFIG, "%s/%d has no position in this version", operation->topic,
-                           (int)operation->partition);
+        result = refuse_operation(operation, ret_error);
     else
-        result = sqlite_error(store, "looking at a position", ret_error);
+        result = sqlite_error(lite, "looking at a position", ret_error);
     sqlite3_reset(statement);
     return result;
 }
 
-static int change_position(struct sqlite *store, const struct store_operation *operation, struct error *ret_error)
+static int change_position(struct sqlite *lite, const struct store_operation *operation, struct error *ret_error)
 {
     bool is_set = operation->kind != STORE_RESUME;
     sqlite3_stmt *statement;
     char now[32];
-    int result = sqlite_prepare(store,
+    int result = sqlite_prepare(lite,
                                 is_set ? "UPDATE readside_positions SET owner = NULL, epoch = epoch + 1, state = 'running', "
                                          "halt_kind = NULL, halt_reason = NULL, updated_at = ?5, next_offset = ?6, leader_epoch = -1, "
                                          "cluster_id = ?7, topic_id = ?8 WHERE pipeline = ?1 AND version = ?2 AND topic = ?3 AND part = ?4 "
@@ -472,37 +368,37 @@ static int change_position(struct sqlite *store, const struct store_operation *o
     if (result != 0)
         return result;
     sqlite_now(now);
-    sqlite_bind_scope(store, statement);
+    sqlite_bind_scope(lite, statement);
     bind_place(statement, 3, operation->topic, operation->partition);
     sqlite3_bind_text(statement, 5, now, -1, SQLITE_STATIC);
     if (is_set) {
         sqlite3_bind_int64(statement, 6, operation->next_offset);
         sqlite3_bind_text(statement, 7, operation->cluster_id, -1, SQLITE_STATIC);
-        sqlite_bind_id(store, statement, 8, operation->topic_id);
+        sqlite_bind_id(lite, statement, 8, operation->topic_id);
         sqlite3_bind_int64(statement, 9, operation->base);
     }
-    result = sqlite_run(store, statement, "changing a position", ret_error);
-    if (result == 0 && sqlite3_changes(store->connection) != 1)
-        result = not_changed(store, operation, ret_error);
+    result = sqlite_run(lite, statement, "changing a position", ret_error);
+    if (result == 0 && sqlite3_changes(lite->connection) != 1)
+        result = not_changed(lite, operation, ret_error);
     return result;
 }
 
-static int operate(struct sqlite *store, struct error *ret_error)
+static int operate(struct sqlite *lite, struct error *ret_error)
 {
-    int result = audit(store, store->command, ret_error);
+    int result = audit(lite, lite->command, ret_error);
 
-    return result == 0 ? change_position(store, store->command, ret_error) : result;
+    return result == 0 ? change_position(lite, lite->command, ret_error) : result;
 }
 
-static int operate_now(struct sqlite *store, struct error *ret_error)
+static int operate_now(struct sqlite *lite, struct error *ret_error)
 {
-    return sqlite_transaction(store, operate, ret_error);
+    return sqlite_transaction(lite, operate, ret_error);
 }
 
-int sqlite_operate(struct store *base, const struct store_operation *operation, struct error *ret_error)
+int sqlite_operate(struct store *store, const struct store_operation *operation, struct error *ret_error)
 {
-    struct sqlite *store = sqlite_of(base);
+    struct sqlite *lite = sqlite_of(store);
 
-    store->command = operation;
-    return sqlite_command(store, operate_now, ret_error);
+    lite->command = operation;
+    return sqlite_command(lite, operate_now, ret_error);
 }

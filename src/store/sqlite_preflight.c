@@ -49,10 +49,10 @@ static bool has_check(const char *sql)
 }
 
 /* The query's first row says what is wrong with the table ?1: behind "the ", or the table's own text, which is searched. */
-static int refuse_if(struct sqlite *store, const char *name, const char *sql, bool is_text, struct error *ret_error)
+static int refuse_if(struct sqlite *lite, const char *name, const char *sql, bool is_text, struct error *ret_error)
 {
     sqlite3_stmt *statement;
-    int result = sqlite_prepare(store, sql, &statement, ret_error), code;
+    int result = sqlite_prepare(lite, sql, &statement, ret_error), code;
     const char *text;
 
     if (result != 0)
@@ -61,7 +61,7 @@ static int refuse_if(struct sqlite *store, const char *name, const char *sql, bo
     code = sqlite3_step(statement);
     text = code == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : NULL;
     if (code != SQLITE_ROW && code != SQLITE_DONE)
-        result = sqlite_error(store, "looking at the schema", ret_error);
+        result = sqlite_error(lite, "looking at the schema", ret_error);
     else if (text != NULL && is_text && has_check(text))
         result = error_set(ret_error, ERROR_CONFIG, "table %s has a CHECK constraint; %s", name, allow);
     else if (text != NULL && !is_text)
@@ -70,7 +70,7 @@ static int refuse_if(struct sqlite *store, const char *name, const char *sql, bo
     return result;
 }
 
-static int preflight_table(struct sqlite *store, const char *name, struct error *ret_error)
+static int preflight_table(struct sqlite *lite, const char *name, struct error *ret_error)
 {
     static const char *const queries[] = {
         "SELECT 'trigger ' || name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE",
@@ -78,25 +78,25 @@ static int preflight_table(struct sqlite *store, const char *name, struct error 
         "SELECT 'foreign key to ' || \"table\" FROM pragma_foreign_key_list(?1)",
     };
     int64_t is_virtual = 0;
-    int result = sqlite_query(store, "SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE "
+    int result = sqlite_query(lite, "SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE "
                                       "AND type <> 'table'", name, &is_virtual, ret_error);
 
     if (result == 0 && is_virtual != 0)
         result = error_set(ret_error, ERROR_CONFIG, "%s is not an ordinary table, so that it may not roll back with its positions",
                            name);
-    if (store->store.settings.allow_constraints)
+    if (lite->store.settings.allow_constraints)
         return result;
     for (size_t i = 0; i < sizeof queries / sizeof queries[0] && result == 0; i++)
-        result = refuse_if(store, name, queries[i], false, ret_error);
+        result = refuse_if(lite, name, queries[i], false, ret_error);
     if (result == 0)
-        result = refuse_if(store, name, "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE", true,
+        result = refuse_if(lite, name, "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE", true,
                            ret_error);
     return result;
 }
 
-static int preflight_all(struct sqlite *store, struct error *ret_error)
+static int preflight_all(struct sqlite *lite, struct error *ret_error)
 {
-    const struct store_scope *scope = &store->store.scope;
+    const struct store_scope *scope = &lite->store.scope;
     int result = 0;
 
     for (uint32_t i = 0; i < scope->n_tables && result == 0; i++) {
@@ -105,12 +105,12 @@ static int preflight_all(struct sqlite *store, struct error *ret_error)
         if (scope->tables[i].is_omitted)
             continue;
         store_table_name(scope, &scope->tables[i], name);
-        result = preflight_table(store, name, ret_error);
+        result = preflight_table(lite, name, ret_error);
     }
     return result;
 }
 
-int sqlite_preflight(struct store *base, struct error *ret_error)
+int sqlite_preflight(struct store *store, struct error *ret_error)
 {
-    return sqlite_command(sqlite_of(base), preflight_all, ret_error);
+    return sqlite_command(sqlite_of(store), preflight_all, ret_error);
 }

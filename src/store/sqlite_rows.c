@@ -76,7 +76,7 @@ static void print_delete(struct buffer *sql, const struct store_scope *scope, co
                   table->columns[table->keys[0]].name);
 }
 
-static int bind_row(struct sqlite *store, sqlite3_stmt *statement, const struct change_group *group, const struct row *row,
+static int bind_row(struct sqlite *lite, sqlite3_stmt *statement, const struct change_group *group, const struct row *row,
                     struct error *ret_error)
 {
     const struct table *table = group->table;
@@ -88,40 +88,40 @@ static int bind_row(struct sqlite *store, sqlite3_stmt *statement, const struct 
         uint32_t column = is_delete ? table->keys[i] : i; /* keys in key order */
 
         if (is_in_group(group, column))
-            result = sqlite_bind_cell(store, statement, at++, &table->columns[column], &row->cells[column], ret_error);
+            result = sqlite_bind_cell(lite, statement, at++, &table->columns[column], &row->cells[column], ret_error);
     }
     if (!table->is_shared)
         sqlite3_bind_int(statement, at, row->partition);
     return result;
 }
 
-static int write_row(struct sqlite *store, sqlite3_stmt *statement, const struct change_group *group, const struct row *row,
+static int write_row(struct sqlite *lite, sqlite3_stmt *statement, const struct change_group *group, const struct row *row,
                      struct error *ret_error)
 {
     char key[SQLITE_KEY_SHOWN_SIZE];
-    int result = bind_row(store, statement, group, row, ret_error);
+    int result = bind_row(lite, statement, group, row, ret_error);
 
     if (result == 0)
-        result = sqlite_run(store, statement, group->table->name, ret_error);
+        result = sqlite_run(lite, statement, group->table->name, ret_error);
     if ((result == ERROR_POISON || result == ERROR_CONFIG) && ret_error != NULL)
         return error_wrap(ret_error, "row %s", sqlite_show_key(group->table, row->cells, key));
     return result;
 }
 
-static int write_group(struct sqlite *store, const struct change_group *group, struct error *ret_error)
+static int write_group(struct sqlite *lite, const struct change_group *group, struct error *ret_error)
 {
     struct buffer sql = BUFFER_INIT;
     sqlite3_stmt *statement;
     int result;
 
     if (group->change == CHANGE_DELETE)
-        print_delete(&sql, &store->store.scope, group);
+        print_delete(&sql, &lite->store.scope, group);
     else
-        print_upsert(&sql, &store->store.scope, group);
-    result = buffer_failed(&sql) ? sqlite_out_of_memory(ret_error) : sqlite_prepare(store, sql.data, &statement, ret_error);
+        print_upsert(&sql, &lite->store.scope, group);
+    result = buffer_failed(&sql) ? sqlite_out_of_memory(ret_error) : sqlite_prepare(lite, sql.data, &statement, ret_error);
     buffer_free(&sql);
     for (size_t i = 0; i < group->n_rows && result == 0; i++)
-        result = write_row(store, statement, group, group->rows[i], ret_error);
+        result = write_row(lite, statement, group, group->rows[i], ret_error);
     return result;
 }
 
@@ -154,12 +154,12 @@ static void print_headers(struct buffer *json, const struct outbox_message *mess
     buffer_putc(json, ']');
 }
 
-static int write_message(struct sqlite *store, const struct outbox_message *message, struct error *ret_error)
+static int write_message(struct sqlite *lite, const struct outbox_message *message, struct error *ret_error)
 {
     struct buffer headers = BUFFER_INIT;
     sqlite3_stmt *statement;
     char now[32];
-    int result = sqlite_prepare(store,
+    int result = sqlite_prepare(lite,
                                 "INSERT INTO readside_outbox (pipeline, version, topic, key, value, headers, source_topic, source_part, "
                                 "source_offset, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
                                 &statement, ret_error);
@@ -168,7 +168,7 @@ static int write_message(struct sqlite *store, const struct outbox_message *mess
         return result;
     print_headers(&headers, message);
     sqlite_now(now);
-    sqlite_bind_scope(store, statement);
+    sqlite_bind_scope(lite, statement);
     sqlite3_bind_text(statement, 3, message->topic, -1, SQLITE_STATIC);
     bind_bytes(statement, 4, &message->key);
     bind_bytes(statement, 5, &message->value);
@@ -178,98 +178,98 @@ static int write_message(struct sqlite *store, const struct outbox_message *mess
     sqlite3_bind_int64(statement, 9, message->source_offset);
     sqlite3_bind_text(statement, 10, now, -1, SQLITE_STATIC);
     result = buffer_failed(&headers) ? sqlite_out_of_memory(ret_error)
-                                     : sqlite_run(store, statement, "readside_outbox", ret_error);
+                                     : sqlite_run(lite, statement, "readside_outbox", ret_error);
     sqlite3_clear_bindings(statement);
     buffer_free(&headers);
     return result;
 }
 
-int sqlite_write_rows(struct sqlite *store, struct error *ret_error)
+int sqlite_write_rows(struct sqlite *lite, struct error *ret_error)
 {
     const struct change_group *groups;
     const struct outbox_message *messages;
     size_t n_groups, n_messages;
     int result = 0;
 
-    if (store->write.batch == NULL)
+    if (lite->write.batch == NULL)
         return 0;
-    groups = batch_groups(store->write.batch, &n_groups);
-    messages = batch_outbox(store->write.batch, &n_messages);
+    groups = batch_groups(lite->write.batch, &n_groups);
+    messages = batch_outbox(lite->write.batch, &n_messages);
     for (size_t i = 0; i < n_groups && result == 0; i++)
-        result = write_group(store, &groups[i], ret_error);
+        result = write_group(lite, &groups[i], ret_error);
     for (size_t i = 0; i < n_messages && result == 0; i++)
-        result = write_message(store, &messages[i], ret_error);
+        result = write_message(lite, &messages[i], ret_error);
     return result;
 }
 
 /* ---- Reading ---- */
 
-static int prepare_select(struct sqlite *store, const struct table *table, sqlite3_stmt **ret_statement, struct error *ret_error)
+static int prepare_select(struct sqlite *lite, const struct table *table, sqlite3_stmt **ret_statement, struct error *ret_error)
 {
     struct buffer sql = BUFFER_INIT;
     char name[STORE_NAME_SIZE];
     int result;
 
-    store_table_name(&store->store.scope, table, name);
+    store_table_name(&lite->store.scope, table, name);
     buffer_puts(&sql, "SELECT ");
     for (uint32_t i = 0; i < table->n_columns; i++)
         buffer_printf(&sql, "%s\"%s\"", i > 0 ? ", " : "", table->columns[i].name);
     buffer_printf(&sql, " FROM \"%s\" WHERE ", name);
     for (uint32_t i = 0; i < table->n_keys; i++)
         buffer_printf(&sql, "%s\"%s\" = ?%u", i > 0 ? " AND " : "", table->columns[table->keys[i]].name, i + 1);
-    result = buffer_failed(&sql) ? sqlite_out_of_memory(ret_error) : sqlite_prepare(store, sql.data, ret_statement, ret_error);
+    result = buffer_failed(&sql) ? sqlite_out_of_memory(ret_error) : sqlite_prepare(lite, sql.data, ret_statement, ret_error);
     buffer_free(&sql);
     return result;
 }
 
-static int read_row(struct sqlite *store, sqlite3_stmt *statement, size_t index, struct error *ret_error)
+static int read_row(struct sqlite *lite, sqlite3_stmt *statement, size_t index, struct error *ret_error)
 {
-    const struct wanted_row *wanted = &store->read.rows[index];
+    const struct wanted_row *wanted = &lite->read.rows[index];
     const struct table *table = wanted->table;
     struct cell cells[RS_MAX_COLUMNS];
     int result = 0, code;
 
     for (uint32_t i = 0; i < table->n_keys && result == 0; i++)
-        result = sqlite_bind_cell(store, statement, (int)i + 1, &table->columns[table->keys[i]], &wanted->keys[i], ret_error);
+        result = sqlite_bind_cell(lite, statement, (int)i + 1, &table->columns[table->keys[i]], &wanted->keys[i], ret_error);
     if (result != 0)
         return result;
     code = sqlite3_step(statement);
     if (code != SQLITE_ROW && code != SQLITE_DONE)
-        result = sqlite_error(store, table->name, ret_error);
+        result = sqlite_error(lite, table->name, ret_error);
     for (uint32_t i = 0; code == SQLITE_ROW && i < table->n_columns && result == 0; i++)
         result = sqlite_read_cell(table, i, statement, (int)i, &cells[i], ret_error);
     if (result == 0)
-        result = store->read.on_row(store->read.context, index, code == SQLITE_ROW ? cells : NULL, ret_error);
+        result = lite->read.on_row(lite->read.context, index, code == SQLITE_ROW ? cells : NULL, ret_error);
     sqlite3_reset(statement);
     return result;
 }
 
-static int read_rows(struct sqlite *store, struct error *ret_error)
+static int read_rows(struct sqlite *lite, struct error *ret_error)
 {
     const struct table *table = NULL;
     sqlite3_stmt *statement = NULL;
     int result = 0;
 
-    for (size_t i = 0; i < store->read.n_rows && result == 0; i++) {
-        if (store->read.rows[i].table != table) {
-            table = store->read.rows[i].table;
-            result = prepare_select(store, table, &statement, ret_error);
+    for (size_t i = 0; i < lite->read.n_rows && result == 0; i++) {
+        if (lite->read.rows[i].table != table) {
+            table = lite->read.rows[i].table;
+            result = prepare_select(lite, table, &statement, ret_error);
         }
         if (result == 0)
-            result = read_row(store, statement, i, ret_error);
+            result = read_row(lite, statement, i, ret_error);
     }
     return result;
 }
 
 /* One read transaction. Its first statement takes the snapshot, which can be busy; no row has been handed on then. */
-int sqlite_read_rows(struct sqlite *store, struct error *ret_error)
+int sqlite_read_rows(struct sqlite *lite, struct error *ret_error)
 {
     int result;
 
-    if (sqlite3_exec(store->connection, "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL) == SQLITE_OK)
-        result = read_rows(store, ret_error);
+    if (sqlite3_exec(lite->connection, "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL) == SQLITE_OK)
+        result = read_rows(lite, ret_error);
     else
-        result = sqlite_is_busy(store) ? STORE_BUSY : sqlite_error(store, "beginning to read", ret_error);
-    sqlite_roll_back(store);
+        result = sqlite_is_busy(lite) ? STORE_BUSY : sqlite_error(lite, "beginning to read", ret_error);
+    sqlite_roll_back(lite);
     return result;
 }

@@ -89,9 +89,9 @@ int sqlite_print_schema(const struct store_scope *scope, struct buffer *ret_sql,
 
 /* ---- Making ---- */
 
-static int refuse_lost_tables(struct sqlite *store, struct error *ret_error)
+static int refuse_missing_tables(struct sqlite *lite, struct error *ret_error)
 {
-    const struct store_scope *scope = &store->store.scope;
+    const struct store_scope *scope = &lite->store.scope;
     int result = 0;
 
     for (uint32_t i = 0; i < scope->n_tables && result == 0; i++) {
@@ -100,108 +100,152 @@ static int refuse_lost_tables(struct sqlite *store, struct error *ret_error)
 
         store_table_name(scope, &scope->tables[i], name);
         if (!scope->tables[i].is_omitted)
-            result = sqlite_query(store, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1", name, &n, ret_error);
+            result = sqlite_query(lite, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1", name, &n, ret_error);
         if (result == 0 && n == 0 && !scope->tables[i].is_omitted)
-            result = sqlite_refuse_lost(store, name, ret_error);
+            result = sqlite_refuse_missing(lite, name, ret_error);
     }
     return result;
 }
 
-static int create_all(struct sqlite *store, struct error *ret_error)
+static int create_all(struct sqlite *lite, struct error *ret_error)
 {
     struct buffer sql = BUFFER_INIT;
-    int result = refuse_lost_tables(store, ret_error);
+    int result = refuse_missing_tables(lite, ret_error);
 
     if (result == 0)
-        result = sqlite_print_schema(&store->store.scope, &sql, ret_error);
+        result = sqlite_print_schema(&lite->store.scope, &sql, ret_error);
 
     if (result == 0)
-        result = sqlite_execute(store, sql.data, ret_error);
+        result = sqlite_execute(lite, sql.data, ret_error);
     buffer_free(&sql);
     return result;
 }
 
-static int create_now(struct sqlite *store, struct error *ret_error)
+static int create_now(struct sqlite *lite, struct error *ret_error)
 {
-    return sqlite_transaction(store, create_all, ret_error);
+    return sqlite_transaction(lite, create_all, ret_error);
 }
 
-int sqlite_create_schema(struct store *base, struct error *ret_error)
+int sqlite_create_schema(struct store *store, struct error *ret_error)
 {
-    int result = sqlite_command(sqlite_of(base), create_now, ret_error);
+    int result = sqlite_command(sqlite_of(store), create_now, ret_error);
 
     if (result != 0)
         return ret_error == NULL ? result : error_wrap(ret_error, "creating the schema");
-    return sqlite_check_schema(base, ret_error);
+    return sqlite_check_schema(store, ret_error);
 }
 
 /* ---- Dropping a version ---- */
 
-/* The view goes only where it shows this version. */
-static int drop_table(struct sqlite *store, const struct table *table, struct error *ret_error)
+/* name: NAME__vN. The view NAME goes only where it shows this version. */
+static int drop_table(struct sqlite *lite, const char *name, struct error *ret_error)
 {
-    char name[STORE_NAME_SIZE], sql[2 * STORE_NAME_SIZE + 64];
+    char view[STORE_NAME_SIZE], sql[2 * STORE_NAME_SIZE + 64];
     bool shows = false;
-    int result = sqlite_view_shows(store, table, &shows, ret_error);
+    int result;
 
+    store_view_name(&lite->store.scope, name, view);
+    result = sqlite_view_shows(lite, view, name, &shows, ret_error);
     if (result != 0)
         return result;
-    store_table_name(&store->store.scope, table, name);
     if (shows)
-        snprintf(sql, sizeof sql, "DROP VIEW \"%s\"; DROP TABLE IF EXISTS \"%s\"", table->name, name);
+        snprintf(sql, sizeof sql, "DROP VIEW \"%s\"; DROP TABLE IF EXISTS \"%s\"", view, name);
     else
         snprintf(sql, sizeof sql, "DROP TABLE IF EXISTS \"%s\"", name);
-    return sqlite_execute(store, sql, ret_error);
+    return sqlite_execute(lite, sql, ret_error);
 }
 
-static int run_scoped(struct sqlite *store, const char *sql, const char *now, struct error *ret_error)
+/* The version's first table that is still entered; "" when there is none. */
+static int next_table(struct sqlite *lite, char ret_name[STORE_NAME_SIZE], struct error *ret_error)
 {
     sqlite3_stmt *statement;
-    int result = sqlite_prepare(store, sql, &statement, ret_error);
+    int result = sqlite_prepare(lite, "SELECT name FROM readside_tables WHERE pipeline = ?1 AND version = ?2 LIMIT 1", &statement,
+                                ret_error);
+    int code;
 
     if (result != 0)
         return result;
-    sqlite_bind_scope(store, statement);
-    if (sqlite3_bind_parameter_count(statement) > 2) {
-        sqlite3_bind_text(statement, 3, store->actor, -1, SQLITE_STATIC);
-        sqlite3_bind_text(statement, 4, now, -1, SQLITE_STATIC);
-    }
-    return sqlite_run(store, statement, "dropping a version", ret_error);
+    sqlite_bind_scope(lite, statement);
+    code = sqlite3_step(statement);
+    snprintf(ret_name, STORE_NAME_SIZE, "%s", code == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : "");
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        result = sqlite_error(lite, "readside_tables", ret_error);
+    sqlite3_reset(statement); /* a table cannot be dropped while anything is being read */
+    return result;
 }
 
-static int drop_version(struct sqlite *store, struct error *ret_error)
+static int forget_table(struct sqlite *lite, const char *name, struct error *ret_error)
+{
+    sqlite3_stmt *statement;
+    int result = sqlite_prepare(lite, "DELETE FROM readside_tables WHERE name = ?1", &statement, ret_error);
+
+    if (result != 0)
+        return result;
+    sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
+    return sqlite_run(lite, statement, "readside_tables", ret_error);
+}
+
+/* Those that the version fills, whatever the plugin's options say today, and none of another pipeline. */
+static int drop_tables(struct sqlite *lite, struct error *ret_error)
+{
+    char name[STORE_NAME_SIZE] = "";
+    int result = sqlite_enter_tables(lite, ret_error);
+
+    for (;;) {
+        if (result == 0)
+            result = next_table(lite, name, ret_error);
+        if (result != 0 || name[0] == '\0')
+            return result;
+        result = drop_table(lite, name, ret_error);
+        if (result == 0)
+            result = forget_table(lite, name, ret_error);
+    }
+}
+
+static int run_scoped(struct sqlite *lite, const char *sql, const char *now, struct error *ret_error)
+{
+    sqlite3_stmt *statement;
+    int result = sqlite_prepare(lite, sql, &statement, ret_error);
+
+    if (result != 0)
+        return result;
+    sqlite_bind_scope(lite, statement);
+    if (sqlite3_bind_parameter_count(statement) > 2) {
+        sqlite3_bind_text(statement, 3, lite->actor, -1, SQLITE_STATIC);
+        sqlite3_bind_text(statement, 4, now, -1, SQLITE_STATIC);
+    }
+    return sqlite_run(lite, statement, "dropping a version", ret_error);
+}
+
+static int drop_version(struct sqlite *lite, struct error *ret_error)
 {
     static const char record[] = "INSERT INTO readside_audit (actor, action, pipeline, version, at, reason) "
                                  "VALUES (?3, 'reset', ?1, ?2, ?4, 'tables and positions dropped')";
     static const char *const statements[] = {
         "DELETE FROM readside_positions WHERE pipeline = ?1 AND version = ?2",
         "DELETE FROM readside_outbox WHERE pipeline = ?1 AND version = ?2",
-        "DELETE FROM readside_tables WHERE pipeline = ?1 AND version = ?2",
         "DELETE FROM readside_projections WHERE pipeline = ?1 AND version = ?2",
         record,
     };
-    const struct store_scope *scope = &store->store.scope;
-    int result = sqlite_check_owner(store, ret_error);
+    int result = drop_tables(lite, ret_error);
     char now[32];
 
     sqlite_now(now);
     for (size_t i = 0; i < sizeof statements / sizeof statements[0] && result == 0; i++)
-        result = run_scoped(store, statements[i], now, ret_error);
-    for (uint32_t i = 0; i < scope->n_tables && result == 0; i++)
-        result = drop_table(store, &scope->tables[i], ret_error);
+        result = run_scoped(lite, statements[i], now, ret_error);
     return result;
 }
 
-static int drop_now(struct sqlite *store, struct error *ret_error)
+static int drop_now(struct sqlite *lite, struct error *ret_error)
 {
-    return sqlite_transaction(store, drop_version, ret_error);
+    return sqlite_transaction(lite, drop_version, ret_error);
 }
 
-int sqlite_reset_version(struct store *base, const char *actor, struct error *ret_error)
+int sqlite_reset_version(struct store *store, const char *actor, struct error *ret_error)
 {
-    struct sqlite *store = sqlite_of(base);
+    struct sqlite *lite = sqlite_of(store);
 
-    arena_reset(store->arena);
-    store->actor = actor;
-    return sqlite_command(store, drop_now, ret_error);
+    arena_reset(lite->arena);
+    lite->actor = actor;
+    return sqlite_command(lite, drop_now, ret_error);
 }

@@ -98,10 +98,10 @@ void sqlite_print_fallback(struct buffer *sql, const struct column *column)
 
 /* ---- Binding ---- */
 
-static int bind(struct sqlite *store, sqlite3_stmt *statement, int at, const struct column *column, const struct cell *cell)
+static int bind(struct sqlite *lite, sqlite3_stmt *statement, int at, const struct column *column, const struct cell *cell)
 {
     const char *data = cell->size == 0 ? "" : cell->as.data; /* a null pointer would bind null */
-    char *text = store->values[at];
+    char *text = lite->values[at];
 
     switch (column->type) {
     case RS_INT:
@@ -120,18 +120,18 @@ static int bind(struct sqlite *store, sqlite3_stmt *statement, int at, const str
     }
 }
 
-int sqlite_bind_cell(struct sqlite *store, sqlite3_stmt *statement, int at, const struct column *column, const struct cell *cell,
+int sqlite_bind_cell(struct sqlite *lite, sqlite3_stmt *statement, int at, const struct column *column, const struct cell *cell,
                      struct error *ret_error)
 {
-    int code = cell->is_null ? sqlite3_bind_null(statement, at) : bind(store, statement, at, column, cell);
+    int code = cell->is_null ? sqlite3_bind_null(statement, at) : bind(lite, statement, at, column, cell);
 
-    return code == SQLITE_OK ? 0 : sqlite_error(store, column->name, ret_error);
+    return code == SQLITE_OK ? 0 : sqlite_error(lite, column->name, ret_error);
 }
 
-void sqlite_bind_id(struct sqlite *store, sqlite3_stmt *statement, int at, const uint8_t id[16])
+void sqlite_bind_id(struct sqlite *lite, sqlite3_stmt *statement, int at, const uint8_t id[16])
 {
-    text_print_uuid(id, store->values[at]);
-    sqlite3_bind_text(statement, at, store->values[at], -1, SQLITE_STATIC);
+    text_print_uuid(id, lite->values[at]);
+    sqlite3_bind_text(statement, at, lite->values[at], -1, SQLITE_STATIC);
 }
 
 /* ---- Reading ---- */

@@ -9,7 +9,6 @@
 
 #include "base/clock.h"
 
-#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,18 +22,19 @@ static const struct store_driver *const drivers[] = {
 
 enum { N_DRIVERS = sizeof drivers / sizeof drivers[0] };
 
-int store_lost_table(const char *name, struct error *ret_error)
-{
-    return error_set(ret_error, ERROR_CONFIG,
-                     "table %s does not exist, but this version has positions: made now, it would lack what the events before them gave. "
-                     "Bring it back from a backup together with readside_positions, start over with `readside reset', or raise the "
-                     "pipeline's `version'",
-                     name);
-}
-
 void store_table_name(const struct store_scope *scope, const struct table *table, char ret_name[STORE_NAME_SIZE])
 {
     snprintf(ret_name, STORE_NAME_SIZE, "%s__v%d", table->name, (int)scope->version);
+}
+
+void store_view_name(const struct store_scope *scope, const char *table, char ret_name[STORE_NAME_SIZE])
+{
+    char end[16];
+    int end_size = snprintf(end, sizeof end, "__v%d", (int)scope->version), size = (int)strlen(table);
+
+    if (size > end_size && strcmp(table + size - end_size, end) == 0)
+        size -= end_size;
+    snprintf(ret_name, STORE_NAME_SIZE, "%.*s", size, table);
 }
 
 const char *store_operation_name(const struct store_operation *operation)
@@ -42,13 +42,6 @@ const char *store_operation_name(const struct store_operation *operation)
     static const char *const names[] = {[STORE_RESUME] = "resume", [STORE_SET] = "set", [STORE_SKIP] = "skip"};
 
     return names[operation->kind];
-}
-
-int store_moved_meanwhile(const struct store_operation *operation, int64_t now, struct error *ret_error)
-{
-    return error_set(ret_error, ERROR_FENCED,
-                     "%s/%d was at offset %" PRId64 " and has moved meanwhile (now %" PRId64 "); nothing was changed: look again",
-                     operation->topic, (int)operation->partition, operation->base, now);
 }
 
 const char *const *store_kinds(void)

@@ -176,6 +176,107 @@ static void test_a_table_belongs_to_one_pipeline(void **state)
     scene_free(scene);
 }
 
+/* The same pipeline as its plugin declares it with other options: bit i of omitted leaves table i out. */
+static void open_without(struct scene *scene, unsigned omitted, struct table copies[N_TABLES])
+{
+    for (unsigned i = 0; i < N_TABLES; i++) {
+        copies[i] = scene_tables[i];
+        copies[i].is_omitted = (omitted >> i & 1) != 0;
+    }
+    scene->scope.tables = copies;
+    OK(scene, scene_open(scene));
+    OK(scene, scene_connect(scene));
+}
+
+static void test_a_table_that_is_left_out(void **state)
+{
+    struct scene *scene = scene_ready();
+    struct table copies[N_TABLES];
+
+    (void)state;
+    open_without(scene, 1 << TOTALS, copies);
+    FAILS(scene, ERROR_CONFIG, "has filled table totals__v1 until now", scene_claim(scene));
+    FAILS(scene, ERROR_CONFIG, "has filled table totals__v1 until now", store_check_schema(scene->store, &scene->error));
+    open_without(scene, 0, copies); /* nothing has happened without it */
+    OK(scene, store_check_schema(scene->store, &scene->error));
+    OK(scene, scene_claim(scene));
+    OK(scene, scene_write(scene, N_PARTITIONS));
+    open_without(scene, 1 << TOTALS, copies);
+    OK(scene, store_reset(scene->store, "kim", &scene->error)); /* all that the version has filled */
+    OK(scene, store_create_schema(scene->store, &scene->error));
+    OK(scene, scene_insert_all(scene));
+    open_without(scene, 0, copies);
+    FAILS(scene, ERROR_CONFIG, "has run without table totals__v1", store_create_schema(scene->store, &scene->error));
+    FAILS(scene, ERROR_CONFIG, "has run without table totals__v1", store_check_schema(scene->store, &scene->error));
+    scene_free(scene);
+}
+
+/* A table made by hand for schema = "check" is no better. */
+static void test_a_table_that_comes_late(void **state)
+{
+    struct scene *scene = scene_new(), *other = scene_beside(scene, 9);
+    struct table copies[N_TABLES], others[N_TABLES];
+
+    (void)state;
+    open_without(scene, 1 << TOTALS, copies);
+    OK(scene, store_create_schema(scene->store, &scene->error));
+    OK(scene, scene_insert_all(scene));
+    other->scope.pipeline = "other"; /* of the same version, so that its tables have the names */
+    open_without(other, 1 << ACCOUNTS | 1 << PLACES, others);
+    OK(other, store_create_schema(other->store, &other->error));
+    open_without(scene, 0, copies);
+    FAILS(scene, ERROR_CONFIG, "has run without table totals__v1", store_check_schema(scene->store, &scene->error));
+    FAILS(scene, ERROR_CONFIG, "has run without table totals__v1", scene_claim(scene));
+    open_without(scene, 1 << TOTALS, copies);
+    OK(scene, store_check_schema(scene->store, &scene->error));
+    OK(scene, scene_claim(scene));
+    scene_close(other);
+    scene_free(scene);
+}
+
+static void test_reset_leaves_the_tables_of_others(void **state)
+{
+    struct scene *scene = scene_new(), *other = scene_beside(scene, 9);
+    struct table copies[N_TABLES], others[N_TABLES];
+
+    (void)state;
+    open_without(scene, 1 << TOTALS, copies);
+    OK(scene, store_create_schema(scene->store, &scene->error));
+    OK(scene, scene_insert_all(scene));
+    other->scope.pipeline = "other";
+    open_without(other, 1 << ACCOUNTS | 1 << PLACES, others);
+    OK(other, store_create_schema(other->store, &other->error));
+    OK(other, scene_insert_all(other));
+    OK(other, scene_claim(other));
+    apply(other, total(other, 1), COUNT, RS_ADD, rs_value_int(3));
+    OK(other, scene_write(other, 1));
+    OK(scene, store_reset(scene->store, "kim", &scene->error));
+    LOOK(scene, "3", "SELECT count FROM totals");
+    apply(other, total(other, 1), COUNT, RS_ADD, rs_value_int(4));
+    OK(other, scene_write(other, 1));
+    LOOK(scene, "7", "SELECT count FROM totals");
+    scene_close(other);
+    scene_free(scene);
+}
+
+static void test_a_check_tells_whose_tables_they_are(void **state)
+{
+    struct scene *scene = scene_ready(), *other = scene_beside(scene, 9);
+
+    (void)state;
+    other->scope.revision = 4;
+    OK(other, scene_open(other));
+    OK(other, scene_connect(other));
+    FAILS(other, ERROR_CONFIG, "was filled by plugin bank revision 3", store_check_schema(other->store, &other->error));
+    other->scope.pipeline = "copy";
+    OK(other, scene_open(other));
+    OK(other, scene_connect(other));
+    FAILS(other, ERROR_CONFIG, "accounts__v1 belongs to pipeline bank version 1", store_check_schema(other->store, &other->error));
+    LOOK(scene, "1", "SELECT count(*) FROM readside_projections"); /* nothing was entered */
+    scene_close(other);
+    scene_free(scene);
+}
+
 static void test_another_revision_changes_nothing(void **state)
 {
     struct scene *scene = scene_ready(), *newer = scene_beside(scene, 9);
@@ -975,6 +1076,10 @@ int main(void)
         cmocka_unit_test(test_rows_without_positions_are_refused),
         cmocka_unit_test(test_another_revision_changes_nothing),
         cmocka_unit_test(test_a_table_belongs_to_one_pipeline),
+        cmocka_unit_test(test_a_table_that_is_left_out),
+        cmocka_unit_test(test_a_table_that_comes_late),
+        cmocka_unit_test(test_reset_leaves_the_tables_of_others),
+        cmocka_unit_test(test_a_check_tells_whose_tables_they_are),
         cmocka_unit_test(test_a_claim_takes_owner_and_epoch),
         cmocka_unit_test(test_a_second_claim_fences_the_first),
         cmocka_unit_test(test_one_wrong_move_stops_all),
