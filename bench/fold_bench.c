@@ -111,7 +111,7 @@ static void read_balance(struct bench *bench, struct row *row)
     }
     wanted = batch_wanted(bench->fold, &n);
     for (size_t i = 0; i < n; i++)
-        must(row_cache_put(bench->cache, wanted[i].table, wanted[i].key, wanted[i].key_size, NULL, &error), &error);
+        must(row_cache_put(bench->cache, wanted[i].table, wanted[i].key, wanted[i].key_size, NULL, 0, &error), &error);
     batch_clear_wanted(bench->fold);
     must(batch_get(bench->fold, row, BALANCE, RS_DECIMAL, &value, &error), &error);
 }

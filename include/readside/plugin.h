@@ -78,7 +78,8 @@ enum rs_type {
     RS_TEXT,      /* valid UTF-8 without NUL */
     RS_BOOL,
     RS_BYTES,
-    RS_JSON,      /* one valid JSON document as text; not in keys */
+    RS_JSON,      /* one valid JSON document as text; not in keys. A read gives the document, not its spelling: blanks, the order
+                     of members and what becomes of a member given twice are the store's. So parse it, never compare bytes */
     RS_TIMESTAMP, /* microseconds since 1970-01-01T00:00:00Z; years 0001 to 9999 */
     RS_DATE,      /* days since 1970-01-01; years 0001 to 9999 */
     RS_UUID,      /* 16 bytes in network order (RFC 9562) */
@@ -189,7 +190,8 @@ struct rs_index {
 enum rs_table_flag {
     RS_SHARED = 1,      /* rows are touched by events of many partitions: add, max and min only; no reads, no removal */
     RS_KEY_FOLLOWS = 2, /* partitioned, but the first key column is not the record key: the author states that a row is
-                           nevertheless touched from one partition only. The host compares partitions in each write */
+                           nevertheless touched from one partition only. The host compares partitions in each read and
+                           write, and halts the partition of an event that touches another's row */
 };
 
 /*

@@ -157,9 +157,13 @@ static int load_wanted(struct test *test, struct error *ret_error)
     const struct wanted_row *wanted = batch_wanted(test->batch, &n);
     int result = 0;
 
-    for (size_t i = 0; i < n && result == 0; i++)
-        result = row_cache_put(test->cache, wanted[i].table, wanted[i].key, wanted[i].key_size,
-                               test_store_find(test->store, wanted[i].table->id, wanted[i].key, wanted[i].key_size), ret_error);
+    for (size_t i = 0; i < n && result == 0; i++) {
+        const struct wanted_row *row = &wanted[i];
+        int32_t partition = 0;
+        const struct cell *cells = test_store_find(test->store, row->table->id, row->key, row->key_size, &partition);
+
+        result = row_cache_put(test->cache, row->table, row->key, row->key_size, cells, partition, ret_error);
+    }
     batch_clear_wanted(test->batch);
     return result;
 }

@@ -85,11 +85,15 @@ static struct stored_row *find(const struct test_store *store, uint32_t table, c
     return node == NULL ? NULL : *node;
 }
 
-const struct cell *test_store_find(const struct test_store *store, uint32_t table, const uint8_t *key, uint32_t key_size)
+const struct cell *test_store_find(const struct test_store *store, uint32_t table, const uint8_t *key, uint32_t key_size,
+                                   int32_t *ret_partition)
 {
     const struct stored_row *row = find(store, table, key, key_size);
 
-    return row == NULL ? NULL : row->cells;
+    if (row == NULL)
+        return NULL;
+    *ret_partition = row->partition;
+    return row->cells;
 }
 
 /* ---- One column ---- */

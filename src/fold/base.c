@@ -7,14 +7,27 @@
 #include "fold/inside.h"
 
 #include "base/hash.h"
+#include "fold/key.h"
 #include "fold/value.h"
 
 #include <string.h>
 
 enum { WANTED_MAX = 100000 };
 
+int row_refuse_foreign(const struct row *row, int32_t theirs, int32_t ours, struct error *ret_error)
+{
+    char key[VALUE_SHOWN_SIZE * 2];
+
+    key_print(row->table, row->cells, key, sizeof key);
+    return error_set(
+        ret_error, ERROR_HALT,
+        "the row %s of %s is touched from partition %d and from partition %d; rows of a partitioned table belong to one "
+        "partition (do two producers use different partitioners?)",
+        key, row->table->name, (int)theirs, (int)ours);
+}
+
 /* Copies, since neither the earlier batch nor the cache lasts as long as this one. cells NULL: there is no such row. */
-static int adopt(struct batch *batch, struct row *row, const struct cell *cells, struct error *ret_error)
+static int adopt(struct batch *batch, struct row *row, const struct cell *cells, int32_t partition, struct error *ret_error)
 {
     const struct table *table = row->table;
     struct cell *copy;
@@ -32,6 +45,7 @@ static int adopt(struct batch *batch, struct row *row, const struct cell *cells,
             return fold_out_of_memory(ret_error);
     }
     row->base_cells = copy;
+    row->base_partition = partition;
     row->base = BASE_PRESENT;
     return 0;
 }
@@ -72,11 +86,9 @@ static const struct row *find_earlier(const struct batch *batch, const struct ro
  * The earlier batch comes before the cache, which holds what was before it. Where the earlier batch changed a row that it does
  * not know, nobody knows the row until that batch has committed; the caller loads wanted rows no sooner.
  */
-int row_find_base(struct batch *batch, struct row *row, struct error *ret_error)
+static int look_for_base(struct batch *batch, struct row *row, struct error *ret_error)
 {
     const struct row *before;
-    const struct cell *cells;
-    bool exists;
 
     if (row->base != BASE_UNKNOWN)
         return 0;
@@ -86,11 +98,23 @@ int row_find_base(struct batch *batch, struct row *row, struct error *ret_error)
 
         if (before->base == BASE_UNKNOWN)
             return want(batch, row, ret_error); /* known once the earlier batch has committed */
-        return adopt(batch, row, batch_final_cells(before, final) ? final : NULL, ret_error);
+        return adopt(batch, row, batch_final_cells(before, final) ? final : NULL, row_final_partition(before), ret_error);
     }
-    if (batch->cache != NULL && row_cache_find(batch->cache, row->table, row->key, row->key_size, &exists, &cells))
-        return adopt(batch, row, exists ? cells : NULL, ret_error);
+    if (batch->cache != NULL)
+        before = row_cache_find(batch->cache, row->table, row->key, row->key_size);
+    if (before != NULL)
+        return adopt(batch, row, before->base == BASE_PRESENT ? before->cells : NULL, before->base_partition, ret_error);
     return want(batch, row, ret_error);
+}
+
+/* What another partition's events make of a row at the time depends on how the two are batched: nobody else may read it. */
+int row_find_base(struct batch *batch, struct row *row, struct error *ret_error)
+{
+    int result = look_for_base(batch, row, ret_error);
+
+    if (result != 0 || row->base != BASE_PRESENT || row->base_partition == batch->event_partition)
+        return result;
+    return row_refuse_foreign(row, row->base_partition, batch->event_partition, ret_error);
 }
 
 int batch_want(struct batch *batch, uint32_t table, const struct rs_value *keys, uint32_t n_keys, struct error *ret_error)
@@ -99,7 +123,7 @@ int batch_want(struct batch *batch, uint32_t table, const struct rs_value *keys,
     int result = row_locate(batch, table, keys, n_keys, &row, ret_error);
 
     if (result == 0)
-        result = row->table->is_shared ? row_refuse_shared(row, "reading", ret_error) : row_find_base(batch, row, ret_error);
+        result = row->table->is_shared ? row_refuse_shared(row, "reading", ret_error) : look_for_base(batch, row, ret_error);
     return result == FOLD_NEEDS_ROW || result == FOLD_FULL ? 0 : result;
 }
 
@@ -109,7 +133,7 @@ const struct wanted_row *batch_wanted(const struct batch *batch, size_t *ret_n)
     return batch->wanted;
 }
 
-int batch_load(struct batch *batch, size_t index, const struct cell *cells, struct error *ret_error)
+int batch_load(struct batch *batch, size_t index, const struct cell *cells, int32_t partition, struct error *ret_error)
 {
     struct row *row;
 
@@ -117,7 +141,7 @@ int batch_load(struct batch *batch, size_t index, const struct cell *cells, stru
         return error_set(ret_error, ERROR_BUG, "row %zu is loaded, %zu were asked for", index, batch->n_wanted);
     row = batch->wanted[index].row;
     /* A row that was removed since it was asked for is known better than the store knows it. */
-    return row->base == BASE_UNKNOWN ? adopt(batch, row, cells, ret_error) : 0;
+    return row->base == BASE_UNKNOWN ? adopt(batch, row, cells, partition, ret_error) : 0;
 }
 
 void batch_clear_wanted(struct batch *batch)

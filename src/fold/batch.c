@@ -264,7 +264,6 @@ int row_locate(struct batch *batch, uint32_t number, const struct rs_value *keys
 int batch_row(struct batch *batch, uint32_t number, const struct rs_value *keys, uint32_t n_keys, struct row **ret_row,
               struct error *ret_error)
 {
-    char key[VALUE_SHOWN_SIZE * 2];
     struct row *row;
     int result = row_locate(batch, number, keys, n_keys, &row, ret_error);
 
@@ -275,12 +274,7 @@ int batch_row(struct batch *batch, uint32_t number, const struct rs_value *keys,
         row->partition = batch->event_partition;
     if (row->partition == batch->event_partition || row->table->is_shared)
         return 0;
-    key_print(row->table, row->cells, key, sizeof key);
-    return error_set(
-        ret_error, ERROR_HALT,
-        "the row %s of %s is touched from partition %d and from partition %d; rows of a partitioned table belong to one "
-        "partition (do two producers use different partitioners?)",
-        key, row->table->name, (int)row->partition, (int)batch->event_partition);
+    return row_refuse_foreign(row, row->partition, batch->event_partition, ret_error);
 }
 
 /* ---- The whole ---- */

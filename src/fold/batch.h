@@ -44,11 +44,12 @@ struct row {
     uint32_t key_size;
     int32_t partition;  /* Kafka partition that touches it; of no meaning in shared tables */
     const struct cell *base_cells; /* BASE_PRESENT: the values before this batch */
-    uint8_t base;       /* enum row_base */
-    bool is_removed;    /* removed at some point in this batch: what follows starts from the fallbacks */
-    bool is_written;    /* does the batch change it? */
-    bool has_values;    /* a column was touched since the last removal: the row exists */
-    bool is_wanted;     /* internal: among batch_wanted() */
+    int32_t base_partition; /* BASE_PRESENT: whose events have written them */
+    uint8_t base;           /* enum row_base */
+    bool is_removed : 1;    /* removed at some point in this batch: what follows starts from the fallbacks */
+    bool is_written : 1;    /* does the batch change it? */
+    bool has_values : 1;    /* a column was touched since the last removal: the row exists */
+    bool is_wanted : 1;     /* internal: among batch_wanted() */
     struct cell cells[]; /* one a column, keys included (CELL_SET) */
 };
 
@@ -107,8 +108,8 @@ int batch_set(struct batch *batch, struct row *row, uint32_t column, const struc
 /* operation: enum rs_operation. 0, fold_result, POISON, BUG (as set; not the declared operation, a fallback that forbids it). */
 int batch_apply(struct batch *batch, struct row *row, uint32_t column, uint32_t operation, const struct rs_value *value,
                 struct error *ret_error) MUST_CHECK;
-/* ret_value->type 0 when null or no row. Text is valid as long as the batch. 0, FOLD_NEEDS_ROW, BUG; a sum that does not fit its
- * column cannot be read: FOLD_FULL or, in the first event, POISON. */
+/* ret_value->type 0 when null or no row. Text is valid as long as the batch. 0, FOLD_NEEDS_ROW, BUG; HALT: events of another
+ * partition write the row; a sum that does not fit its column cannot be read: FOLD_FULL or, in the first event, POISON. */
 int batch_get(struct batch *batch, struct row *row, uint32_t column, uint32_t type, struct rs_value *ret_value,
               struct error *ret_error) MUST_CHECK;
 int batch_exists(struct batch *batch, struct row *row, bool *ret_exists, struct error *ret_error) MUST_CHECK;
@@ -133,9 +134,10 @@ struct wanted_row {
 const struct wanted_row *batch_wanted(const struct batch *batch, size_t *ret_n);
 /*
  * What the store holds of batch_wanted()[index], once no earlier batch that may hold the row is in flight. cells: one a column;
- * NULL: there is no such row. Copied; the batch then knows the row whatever becomes of the cache. 0 or BUG (out of memory).
+ * NULL: there is no such row. partition: whose events have written it. Copied; the batch then knows the row whatever becomes of
+ * the cache. 0 or BUG (out of memory).
  */
-int batch_load(struct batch *batch, size_t index, const struct cell *cells, struct error *ret_error) MUST_CHECK;
+int batch_load(struct batch *batch, size_t index, const struct cell *cells, int32_t partition, struct error *ret_error) MUST_CHECK;
 void batch_clear_wanted(struct batch *batch);
 
 /* ---- The whole ---- */
@@ -157,10 +159,10 @@ const struct outbox_message *batch_outbox(const struct batch *batch, size_t *ret
 struct row_cache *row_cache_new(const struct table *tables, uint32_t n_tables, size_t max_bytes, uint64_t seed);
 struct row_cache *row_cache_free(struct row_cache *cache);
 void row_cache_clear(struct row_cache *cache);
-/* cells: one a column, as stores give them; NULL: the store has no such row. Copied. Bounded: old rows give way. 0 or BUG (out of
- * memory). */
+/* cells: one a column, as stores give them, of a row that events of that partition have written; NULL: the store has no such row.
+ * Copied. Bounded: old rows give way. 0 or BUG (out of memory). */
 int row_cache_put(struct row_cache *cache, const struct table *table, const uint8_t *key, uint32_t key_size,
-                  const struct cell *cells, struct error *ret_error) MUST_CHECK;
+                  const struct cell *cells, int32_t partition, struct error *ret_error) MUST_CHECK;
 /* The batch has committed: rows whose values are fully known enter the cache, others leave it. */
 void row_cache_absorb(struct row_cache *cache, const struct batch *batch);
 

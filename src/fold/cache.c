@@ -15,7 +15,7 @@
 /* Whatever the bound, the rows of one load must last until the events that asked for them have run. */
 enum { ARENA_BLOCK = 64 * 1024, HALF_BYTES_MIN = 1024 * 1024, MAP_BYTES_PER_ROW = 32 };
 
-/* A cached row uses struct row's table, key, hash, cells and base; BASE_UNKNOWN hides what the old generation may hold. */
+/* A cached row uses struct row's table, key, hash, cells, base and base_partition; BASE_UNKNOWN hides what the old generation may hold. */
 struct generation {
     struct arena *arena;
     struct map map; /* rows of all tables */
@@ -75,19 +75,14 @@ static uint64_t hash_of(const struct row_cache *cache, const struct table *table
 
 /* ---- Finding ---- */
 
-bool row_cache_find(const struct row_cache *cache, const struct table *table, const uint8_t *key, size_t key_size,
-                    bool *ret_exists, const struct cell **ret_cells)
+const struct row *row_cache_find(const struct row_cache *cache, const struct table *table, const uint8_t *key, size_t key_size)
 {
     uint64_t hash = hash_of(cache, table, key, key_size);
     const struct row *row = map_find(&cache->young.map, table, hash, key, key_size);
 
     if (row == NULL)
         row = map_find(&cache->old.map, table, hash, key, key_size);
-    if (row == NULL || row->base == BASE_UNKNOWN)
-        return false;
-    *ret_exists = row->base == BASE_PRESENT;
-    *ret_cells = row->cells;
-    return true;
+    return row == NULL || row->base == BASE_UNKNOWN ? NULL : row;
 }
 
 /* ---- Putting ---- */
@@ -150,12 +145,13 @@ static bool put_cells(struct row_cache *cache, struct row *row, const struct cel
 }
 
 static bool put(struct row_cache *cache, const struct table *table, uint64_t hash, const uint8_t *key, size_t key_size,
-                const struct cell *cells)
+                const struct cell *cells, int32_t partition)
 {
     struct row *row = entry(cache, table, hash, key, key_size);
 
     if (row == NULL)
         return false;
+    row->base_partition = partition;
     if (cells != NULL)
         return put_cells(cache, row, cells);
     row->base = BASE_ABSENT;
@@ -163,9 +159,9 @@ static bool put(struct row_cache *cache, const struct table *table, uint64_t has
 }
 
 int row_cache_put(struct row_cache *cache, const struct table *table, const uint8_t *key, uint32_t key_size,
-                  const struct cell *cells, struct error *ret_error)
+                  const struct cell *cells, int32_t partition, struct error *ret_error)
 {
-    if (!put(cache, table, hash_of(cache, table, key, key_size), key, key_size, cells))
+    if (!put(cache, table, hash_of(cache, table, key, key_size), key, key_size, cells, partition))
         return error_set(ret_error, ERROR_BUG, "out of memory in the row cache");
     return 0;
 }
@@ -199,7 +195,8 @@ static bool absorb_row(struct row_cache *cache, const struct row *row)
     young = row->is_written ? NULL : map_find(&cache->young.map, row->table, hash, row->key, row->key_size);
     if (young != NULL && young->base != BASE_UNKNOWN)
         return true; /* only read, and here already */
-    return put(cache, row->table, hash, row->key, row->key_size, batch_final_cells(row, final) ? final : NULL) ||
+    return put(cache, row->table, hash, row->key, row->key_size, batch_final_cells(row, final) ? final : NULL,
+               row_final_partition(row)) ||
            hide(cache, row, hash);
 }
 

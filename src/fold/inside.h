@@ -68,7 +68,7 @@ bool batch_has_room(const struct batch *batch);
 int row_locate(struct batch *batch, uint32_t table, const struct rs_value *keys, uint32_t n_keys, struct row **ret_row,
                struct error *ret_error) MUST_CHECK;
 
-/* base.c: brings the base of the row from the earlier batch or the cache. 0, FOLD_NEEDS_ROW, BUG. */
+/* base.c: brings the base of the row from the earlier batch or the cache. 0, FOLD_NEEDS_ROW, BUG; HALT: another partition's. */
 int row_find_base(struct batch *batch, struct row *row, struct error *ret_error) MUST_CHECK;
 
 /*
@@ -85,13 +85,21 @@ int row_sum_misfit(const struct batch *batch, const struct row *row, uint32_t co
 int row_refuse_column(const struct row *row, uint32_t column, struct error *ret_error) MUST_CHECK;
 int row_refuse_shared(const struct row *row, const char *what, struct error *ret_error) MUST_CHECK;
 
-/* cache.c: the values of a row, or its known absence. False: not in the cache. ret_cells live until the next put. */
-bool row_cache_find(const struct row_cache *cache, const struct table *table, const uint8_t *key, size_t key_size,
-                    bool *ret_exists, const struct cell **ret_cells);
+/* base.c: a row of another partition than the event's. */
+int row_refuse_foreign(const struct row *row, int32_t theirs, int32_t ours, struct error *ret_error) MUST_CHECK;
+
+/* cache.c: a row's values, or with base BASE_ABSENT its known absence. NULL: not in the cache. Lives until the next put. */
+const struct row *row_cache_find(const struct row_cache *cache, const struct table *table, const uint8_t *key, size_t key_size);
 
 static inline bool row_exists(const struct row *row) /* base known */
 {
     return row->has_values || row->base == BASE_PRESENT;
+}
+
+/* Whose row it is once the batch is written. */
+static inline int32_t row_final_partition(const struct row *row)
+{
+    return row->is_written ? row->partition : row->base_partition;
 }
 
 /* Copies what the cell points to into the arena; cells without data as they are. False: out of memory. */

@@ -22,7 +22,7 @@ static void print_select(struct buffer *sql, const struct store_scope *scope, co
     buffer_puts(sql, "SELECT u.i");
     for (uint32_t i = 0; i < table->n_columns; i++)
         buffer_printf(sql, ", t.\"%s\"", table->columns[i].name);
-    buffer_puts(sql, " FROM unnest($1::int8[]");
+    buffer_puts(sql, ", t.readside_partition FROM unnest($1::int8[]");
     for (uint32_t i = 0; i < table->n_keys; i++)
         buffer_printf(sql, ", $%u::%s[]", i + 2, pg_type_of(table->columns[table->keys[i]].type)->name);
     buffer_puts(sql, ") AS u(i");
@@ -72,7 +72,8 @@ static int deliver(struct postgres *pg, const PGresult *result, struct error *re
         for (uint32_t i = 0; i < table->n_columns && exists && class == 0; i++)
             class = pg_read_cell(&table->columns[i], result, row, 1 + (int)i, &cells[i], ret_error);
         if (class == 0)
-            class = pg->read.on_row(pg->read.context, index, exists ? cells : NULL, ret_error);
+            class = pg->read.on_row(pg->read.context, index, exists ? cells : NULL,
+                                    exists ? pg_read_int4(result, row, 1 + (int)table->n_columns) : 0, ret_error);
         if (class != 0)
             return class;
     }

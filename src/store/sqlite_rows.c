@@ -214,7 +214,7 @@ static int prepare_select(struct sqlite *lite, const struct table *table, sqlite
     buffer_puts(&sql, "SELECT ");
     for (uint32_t i = 0; i < table->n_columns; i++)
         buffer_printf(&sql, "%s\"%s\"", i > 0 ? ", " : "", table->columns[i].name);
-    buffer_printf(&sql, " FROM \"%s\" WHERE ", name);
+    buffer_printf(&sql, ", readside_partition FROM \"%s\" WHERE ", name);
     for (uint32_t i = 0; i < table->n_keys; i++)
         buffer_printf(&sql, "%s\"%s\" = ?%u", i > 0 ? " AND " : "", table->columns[table->keys[i]].name, i + 1);
     result = buffer_failed(&sql) ? sqlite_out_of_memory(ret_error) : sqlite_prepare(lite, sql.data, ret_statement, ret_error);
@@ -239,7 +239,8 @@ static int read_row(struct sqlite *lite, sqlite3_stmt *statement, size_t index, 
     for (uint32_t i = 0; code == SQLITE_ROW && i < table->n_columns && result == 0; i++)
         result = sqlite_read_cell(table, i, statement, (int)i, &cells[i], ret_error);
     if (result == 0)
-        result = lite->read.on_row(lite->read.context, index, code == SQLITE_ROW ? cells : NULL, ret_error);
+        result = lite->read.on_row(lite->read.context, index, code == SQLITE_ROW ? cells : NULL,
+                                   sqlite3_column_int(statement, (int)table->n_columns), ret_error);
     sqlite3_reset(statement);
     return result;
 }

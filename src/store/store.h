@@ -105,12 +105,13 @@ struct store_write {
     const struct batch *batch; /* closed; NULL: positions only */
 };
 
-/* Rows to load: result rows go to on_row as they are in the store now (no earlier write is in flight). */
+/* Rows to load, of partitioned tables: result rows go to on_row as they are in the store now (no earlier write is in flight). */
 struct store_read {
     const struct wanted_row *rows;
     size_t n_rows;
-    /* cells: one a column of rows[index].table, valid during the call; NULL: there is no such row. Non-zero stops the read. */
-    int (*on_row)(void *context, size_t index, const struct cell *cells, struct error *ret_error);
+    /* cells: one a column of rows[index].table, valid during the call; NULL: there is no such row. partition: whose events have
+     * written the row. Non-zero stops the read. */
+    int (*on_row)(void *context, size_t index, const struct cell *cells, int32_t partition, struct error *ret_error);
     void *context;
 };
 

@@ -225,11 +225,11 @@ static void committed(struct sink *sink)
 
 /* ---- Reading rows that handlers ask for ---- */
 
-static int on_row(void *context, size_t index, const struct cell *cells, struct error *ret_error)
+static int on_row(void *context, size_t index, const struct cell *cells, int32_t partition, struct error *ret_error)
 {
     struct sink *sink = context;
 
-    return batch_load(sink->fold, index, cells, ret_error);
+    return batch_load(sink->fold, index, cells, partition, ret_error);
 }
 
 static int start_read(struct sink *sink, struct error *failure)

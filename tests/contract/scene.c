@@ -505,10 +505,11 @@ struct rs_value uuid(uint8_t first)
 
 struct kept {
     bool exists;
+    int32_t partition;
     struct cell *cells;
 };
 
-static int keep_account(void *context, size_t index, const struct cell *cells, struct error *ret_error)
+static int keep_account(void *context, size_t index, const struct cell *cells, int32_t partition, struct error *ret_error)
 {
     static char texts[N_ACCOUNT_COLUMNS][4096];
     struct kept *kept = context;
@@ -516,6 +517,7 @@ static int keep_account(void *context, size_t index, const struct cell *cells, s
     (void)ret_error;
     assert_int_equal(index, 0);
     kept->exists = cells != NULL;
+    kept->partition = partition;
     for (size_t i = 0; i < N_ACCOUNT_COLUMNS && cells != NULL; i++) {
         enum rs_type type = account_columns[i].type;
 
@@ -539,6 +541,7 @@ bool scene_read_account(struct scene *scene, const char *name, struct cell ret_c
 
     OK(scene, store_start_read(scene->store, &read, &scene->error));
     OK(scene, scene_finish(scene));
+    scene->read_partition = kept.partition;
     return kept.exists;
 }
 

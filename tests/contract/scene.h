@@ -41,6 +41,7 @@ struct scene {
     struct store_write write;
     struct error error;
     void *eye;
+    int32_t read_partition; /* of the row read last */
     char shown[1024];
 };
 

@@ -701,12 +701,12 @@ struct seen_places {
     size_t n, n_found;
 };
 
-static int see_place(void *context, size_t index, const struct cell *cells, struct error *ret_error)
+static int see_place(void *context, size_t index, const struct cell *cells, int32_t partition, struct error *ret_error)
 {
     struct seen_places *seen = context;
     char expected[16];
 
-    (void)ret_error;
+    (void)partition, (void)ret_error;
     seen->n++;
     seen->n_found += cells != NULL;
     if (cells == NULL)
@@ -771,9 +771,28 @@ static void test_keys_of_every_type(void **state)
     scene_free(scene);
 }
 
-static int refuse_row(void *context, size_t index, const struct cell *cells, struct error *ret_error)
+/* Whose events have written it: the fold refuses to give it to those of another partition. */
+static void test_a_read_tells_the_rows_partition(void **state)
 {
-    (void)index, (void)cells;
+    struct scene *scene = scene_ready();
+    struct cell cells[N_ACCOUNT_COLUMNS];
+
+    (void)state;
+    for (int32_t partition = 0; partition < N_PARTITIONS; partition++) {
+        set(scene, account_of(scene, partition, "acc-1"), BALANCE, money(1));
+        OK(scene, scene_write(scene, N_PARTITIONS));
+        assert_true(scene_read_account(scene, "acc-1", cells));
+        assert_int_equal(scene->read_partition, partition);
+        take_away(scene, account_of(scene, partition, "acc-1"));
+        OK(scene, scene_write(scene, N_PARTITIONS));
+        assert_false(scene_read_account(scene, "acc-1", cells));
+    }
+    scene_free(scene);
+}
+
+static int refuse_row(void *context, size_t index, const struct cell *cells, int32_t partition, struct error *ret_error)
+{
+    (void)index, (void)cells, (void)partition;
     ++*(int *)context;
     return error_set(ret_error, ERROR_BUG, "that is enough");
 }
@@ -1096,6 +1115,7 @@ int main(void)
         cmocka_unit_test(test_shared_rows),
         cmocka_unit_test(test_removing_and_making_anew),
         cmocka_unit_test(test_keys_of_every_type),
+        cmocka_unit_test(test_a_read_tells_the_rows_partition),
         cmocka_unit_test(test_a_read_can_be_stopped),
         cmocka_unit_test(test_a_row_of_another_partition_halts),
         cmocka_unit_test(test_an_overflow_is_poison),

@@ -322,7 +322,7 @@ static int deliver_rows(struct store *store, struct error *ret_error)
                                 {.operation = CELL_SET, .as.integer = row->balance},
                                 {.operation = CELL_SET, .as.integer = row->events},
                                 {.operation = CELL_SET, .as.integer = 0}};
-        int result = store->read.on_row(store->read.context, i, row->exists ? cells : NULL, ret_error);
+        int result = store->read.on_row(store->read.context, i, row->exists ? cells : NULL, (int32_t)(id / 100), ret_error);
 
         if (result != 0)
             return result;

@@ -231,6 +231,53 @@ static void test_a_row_belongs_to_one_partition(void **state)
             "(do two producers use different partitioners?)");
 }
 
+static void read_as(int32_t partition, bool is_refused)
+{
+    struct rs_value value;
+    int result;
+
+    batch_begin(f.batch, "bank", partition, 0);
+    result = batch_get(f.batch, fixture_row(&f, "a"), EVENTS, RS_INT, &value, &f.error);
+    if (is_refused)
+        refused(result, ERROR_HALT, "the row \"a\" of accounts is touched from partition 2 and from partition 3; rows of a partitioned "
+                                    "table belong to one partition (do two producers use different partitioners?)");
+    else
+        assert_int_equal(result, 0);
+    batch_undo(f.batch);
+}
+
+static void test_a_row_of_another_partition_is_not_read(void **state)
+{
+    struct cell cells[N_ACCOUNT_COLUMNS];
+    struct rs_value value;
+
+    (void)state;
+    for (uint32_t i = 0; i < N_ACCOUNT_COLUMNS; i++)
+        cells[i] = (struct cell){.operation = CELL_SET, .is_null = true};
+    batch_begin(f.batch, "bank", 3, 0);
+    assert_int_equal(batch_get(f.batch, fixture_row(&f, "a"), EVENTS, RS_INT, &value, &f.error), FOLD_NEEDS_ROW);
+    assert_int_equal(batch_load(f.batch, 0, cells, 2, &f.error), 0); /* as the store has it */
+    batch_clear_wanted(f.batch);
+    read_as(3, true);
+    read_as(2, false);
+    batch_begin(f.batch, "bank", 2, 0);
+    assert_int_equal(fixture_add(&f, fixture_row(&f, "a"), EVENTS, 1), 0);
+    batch_keep(f.batch);
+    assert_int_equal(fixture_turn(&f), 0); /* as the batch before leaves it */
+    read_as(3, true);
+    read_as(2, false);
+    row_cache_absorb(f.cache, f.other);
+    batch_reset(f.batch, NULL, f.cache); /* as the cache has it */
+    read_as(3, true);
+    read_as(2, false);
+    batch_reset(f.batch, NULL, f.cache);
+    batch_begin(f.batch, "bank", 2, 0);
+    assert_int_equal(batch_remove(f.batch, fixture_row(&f, "a"), &f.error), 0);
+    batch_keep(f.batch);
+    assert_int_equal(fixture_turn(&f), 0); /* a row that is gone is nobody's */
+    read_as(3, false);
+}
+
 static void test_messages_that_are_refused(void **state)
 {
     struct rs_header headers[2] = {{.name = NULL}};
@@ -320,7 +367,7 @@ static void test_a_value_and_a_sum_beyond_128_bits(void **state)
     (void)state;
     assert_int_equal(batch_row(f.batch, PAIRS, keys, 2, &pair, &f.error), 0);
     assert_int_equal(batch_get(f.batch, pair, 3, 0, &value, &f.error), FOLD_NEEDS_ROW);
-    assert_int_equal(batch_load(f.batch, 0, NULL, &f.error), 0);
+    assert_int_equal(batch_load(f.batch, 0, NULL, 0, &f.error), 0);
     assert_int_equal(fixture_apply(&f, pair, 3, RS_MAX, huge), 0);
     poison(fixture_apply(&f, pair, 3, RS_ADD, huge), "pairs.v of \"a\", \"b\": the sum has more than 38 digits");
 }
@@ -349,7 +396,7 @@ static void test_sums_are_judged_with_the_stored_value(void **state)
 
     (void)state;
     assert_int_equal(batch_get(f.batch, row, EVENTS, RS_INT, &value, &f.error), FOLD_NEEDS_ROW);
-    assert_int_equal(batch_load(f.batch, 0, cells, &f.error), 0);
+    assert_int_equal(batch_load(f.batch, 0, cells, 0, &f.error), 0);
     assert_int_equal(fixture_add(&f, row, BALANCE, 2), 0);
     poison(batch_get(f.batch, row, BALANCE, RS_DECIMAL, &value, &f.error),
            "accounts.balance of \"a\": the sum 1000.01 has more than 3 digits before the point");
@@ -370,6 +417,7 @@ int main(void)
         CASE(test_shared_tables_take_their_operation_only),
         CASE(test_keys_that_do_not_fit),
         CASE(test_a_row_belongs_to_one_partition),
+        CASE(test_a_row_of_another_partition_is_not_read),
         CASE(test_messages_that_are_refused),
         CASE(test_an_event_makes_a_bounded_number_of_changes),
         CASE(test_a_batch_takes_what_fits_its_bounds),

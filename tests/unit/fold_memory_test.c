@@ -110,7 +110,7 @@ static void put(struct row_cache *cache, unsigned number, unsigned text_size)
     for (uint32_t i = 0; i < N_ACCOUNT_COLUMNS; i++)
         cells[i].is_null = i != OWNER;
     snprintf(key, sizeof key, "%u", number);
-    assert_int_equal(row_cache_put(cache, &fixture_tables[ACCOUNTS], (const uint8_t *)key, (uint32_t)strlen(key), cells, &error),
+    assert_int_equal(row_cache_put(cache, &fixture_tables[ACCOUNTS], (const uint8_t *)key, (uint32_t)strlen(key), cells, 0, &error),
                      0);
 }
 
@@ -170,9 +170,9 @@ static int load_all(struct fixture *f)
     int result = 0;
 
     for (size_t i = 0; i < n && result == 0; i++) {
-        result = batch_load(f->batch, i, cells, &f->error);
+        result = batch_load(f->batch, i, cells, 0, &f->error);
         if (result == 0)
-            result = row_cache_put(f->cache, wanted[i].table, wanted[i].key, wanted[i].key_size, cells, &f->error);
+            result = row_cache_put(f->cache, wanted[i].table, wanted[i].key, wanted[i].key_size, cells, 0, &f->error);
     }
     batch_clear_wanted(f->batch);
     return result;

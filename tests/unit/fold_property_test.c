@@ -342,9 +342,9 @@ static void load(struct world *world)
             cells[table->keys[j]] = wanted[i].keys[j];
         if (by_cache)
             assert_int_equal(
-                row_cache_put(world->cache, table, wanted[i].key, wanted[i].key_size, row->exists ? cells : NULL, &error), 0);
+                row_cache_put(world->cache, table, wanted[i].key, wanted[i].key_size, row->exists ? cells : NULL, 0, &error), 0);
         else
-            assert_int_equal(batch_load(world->fold, i, row->exists ? cells : NULL, &error), 0);
+            assert_int_equal(batch_load(world->fold, i, row->exists ? cells : NULL, 0, &error), 0);
         world->counts.loads++;
     }
     batch_clear_wanted(world->fold);
@@ -513,7 +513,7 @@ static void fill_cache(struct world *world)
         uint8_t key[600] = {'z', (uint8_t)(i >> 8), (uint8_t)i};
         struct error error;
 
-        assert_int_equal(row_cache_put(world->cache, &model_tables[0], key, sizeof key, NULL, &error), 0);
+        assert_int_equal(row_cache_put(world->cache, &model_tables[0], key, sizeof key, NULL, 0, &error), 0);
     }
 }
 

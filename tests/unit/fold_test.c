@@ -68,7 +68,7 @@ static void load(const struct cell *cells)
 
     batch_wanted(f.batch, &n);
     assert_int_equal(n, 1);
-    assert_int_equal(batch_load(f.batch, 0, cells, &f.error), 0);
+    assert_int_equal(batch_load(f.batch, 0, cells, 0, &f.error), 0);
     batch_clear_wanted(f.batch);
 }
 
@@ -416,8 +416,8 @@ static void test_rows_are_wanted_once(void **state)
     assert_int_equal(n, 2);
     assert_ptr_equal(wanted[1].table, &fixture_tables[ACCOUNTS]);
     assert_text(&wanted[1].keys[0], "b");
-    assert_int_equal(batch_load(f.batch, 1, NULL, &f.error), 0);
-    assert_int_equal(batch_load(f.batch, 2, NULL, &f.error), ERROR_BUG);
+    assert_int_equal(batch_load(f.batch, 1, NULL, 0, &f.error), 0);
+    assert_int_equal(batch_load(f.batch, 2, NULL, 0, &f.error), ERROR_BUG);
     batch_clear_wanted(f.batch);
     for (int j = 0; j < 2; j++)
         assert_int_equal(batch_want(f.batch, ACCOUNTS, &keys[j], 1, &f.error), 0);
@@ -474,7 +474,7 @@ static void test_the_cache_serves_what_has_committed(void **state)
     load(NULL);
     assert_int_equal(fixture_keep_add(&f, "a", EVENTS, 10), 0);
     assert_int_equal(fixture_keep_add(&f, "partial", EVENTS, 10), 0);
-    assert_int_equal(row_cache_put(f.cache, &fixture_tables[ACCOUNTS], (const uint8_t *)"partial", 7, NULL, &f.error), 0);
+    assert_int_equal(row_cache_put(f.cache, &fixture_tables[ACCOUNTS], (const uint8_t *)"partial", 7, NULL, 0, &f.error), 0);
     assert_int_equal(fixture_turn(&f), 0);
     row_cache_absorb(f.cache, f.other);
     batch_forget_earlier(f.batch);

@@ -409,7 +409,7 @@ static void load(struct world *world, int64_t n)
 
     for (size_t i = 0; i < n_wanted; i++) {
         cells[PART].as.integer = wanted[i].keys[1].as.integer;
-        assert_int_equal(row_cache_put(world->cache, wanted[i].table, wanted[i].key, wanted[i].key_size, cells, &world->error), 0);
+        assert_int_equal(row_cache_put(world->cache, wanted[i].table, wanted[i].key, wanted[i].key_size, cells, 1, &world->error), 0);
     }
     batch_clear_wanted(world->batch);
 }

@@ -141,10 +141,9 @@ static void test_a_lock_of_others_is_waited_for_without_blocking(void **state)
     scene_free(scene);
 }
 
-static int count_rows(void *context, size_t index, const struct cell *cells, struct error *ret_error)
+static int count_rows(void *context, size_t index, const struct cell *cells, int32_t partition, struct error *ret_error)
 {
-    (void)index;
-    (void)ret_error;
+    (void)index, (void)partition, (void)ret_error;
     ++*(int *)context;
     return cells == NULL ? 0 : -1;
 }

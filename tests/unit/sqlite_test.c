@@ -25,11 +25,11 @@ static void set_all(struct scene *scene, struct row *row)
     set(scene, row, DOC, (struct rs_value){.type = RS_JSON, .as.json = {"{\"a\": 1}", 8}});
 }
 
-static int keep_cells(void *context, size_t index, const struct cell *cells, struct error *ret_error)
+static int keep_cells(void *context, size_t index, const struct cell *cells, int32_t partition, struct error *ret_error)
 {
     struct cell *kept = context;
 
-    (void)ret_error;
+    (void)partition, (void)ret_error;
     if (index == 1) {
         assert_null(cells);
         return 0;
