@@ -115,7 +115,7 @@ static const struct key store_keys[] = {
     {.name = "lock_timeout", .type = KEY_DURATION, AT(lock_timeout_us), .fallback = "2s", .min = 10 * MS, .max = 10 * MINUTE,
      .summary = "How long one statement waits for a lock before it is tried again."},
     {.name = "statement_timeout", .type = KEY_DURATION, AT(statement_timeout_us), .fallback = "60s", .min = 100 * MS, .max = DAY,
-     .summary = "How long one statement may take in all."},
+     .summary = "How long one statement may take in all; with SQLite, a whole transaction."},
 };
 #undef OBJECT
 

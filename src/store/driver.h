@@ -42,7 +42,12 @@ struct store {
     struct store_settings settings;
     struct store_scope scope;
     bool is_busy;
+    void (*on_wait)(void *context);
+    void *wait_context;
 };
+
+/* Drivers call it several times a second while they do not return. */
+void store_waits(const struct store *store);
 
 extern const struct store_driver store_postgres;
 extern const struct store_driver store_sqlite;

@@ -472,6 +472,7 @@ static int wait_for_results(struct postgres *pg, struct error *ret_error)
     while ((result = advance(pg, ret_error)) == STORE_BUSY) {
         struct pollfd fd = {.fd = PQsocket(pg->connection), .events = events_of(&pg->store)};
 
+        store_waits(&pg->store);
         (void)poll(&fd, 1, 100);
     }
     return result;

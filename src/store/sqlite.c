@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RETRY_FIRST_US = 500, RETRY_MAX_US = 4000, ARENA_BLOCK = 16 * 1024 };
+enum { RETRY_FIRST_US = 500, RETRY_MAX_US = 4000, ARENA_BLOCK = 16 * 1024, OPCODES_PER_LOOK = 4000 };
 
 static int64_t now_us(void)
 {
@@ -62,6 +62,7 @@ static const struct meaning {
     {SQLITE_SCHEMA, ERROR_TRANSIENT, "SQLITE_SCHEMA", ""},
     {SQLITE_IOERR, ERROR_TRANSIENT, "SQLITE_IOERR", ""},
     {SQLITE_NOMEM, ERROR_TRANSIENT, "SQLITE_NOMEM", ""},
+    {SQLITE_INTERRUPT, ERROR_TRANSIENT, "SQLITE_INTERRUPT", " by statement_timeout"},
     {SQLITE_FULL, ERROR_TRANSIENT, "SQLITE_FULL", "; make room on the disk"},
     {SQLITE_CONSTRAINT, ERROR_POISON, "CONSTRAINT", ""},
     {SQLITE_TOOBIG, ERROR_POISON, "SQLITE_TOOBIG", ""},
@@ -225,6 +226,7 @@ void sqlite_disconnect(struct sqlite *lite)
 
 void sqlite_roll_back(struct sqlite *lite)
 {
+    lite->limit_us = INT64_MAX;
     if (lite->connection == NULL || sqlite3_get_autocommit(lite->connection) != 0)
         return;
     (void)sqlite3_exec(lite->connection, "ROLLBACK", NULL, NULL, NULL);
@@ -287,6 +289,27 @@ int sqlite_transaction(struct sqlite *lite, sqlite_work work, struct error *ret_
 
 /* ---- Operations: attempts, until one does not find the file locked ---- */
 
+/* One attempt is one transaction, done in one go. A batch that is too much for its time is halved. */
+static int is_late(void *context)
+{
+    const struct sqlite *lite = context;
+
+    store_waits(&lite->store);
+    return now_us() >= lite->limit_us;
+}
+
+void sqlite_watch_time(struct sqlite *lite)
+{
+    sqlite3_progress_handler(lite->connection, OPCODES_PER_LOOK, is_late, lite);
+}
+
+static int64_t limit_of(const struct sqlite *lite)
+{
+    int64_t limit_us;
+
+    return __builtin_add_overflow(now_us(), lite->store.settings.statement_timeout_us, &limit_us) ? INT64_MAX : limit_us;
+}
+
 static int begin(struct sqlite *lite, sqlite_work work, struct error *ret_error)
 {
     const struct store_settings *settings = &lite->store.settings;
@@ -317,7 +340,9 @@ static int attempt(struct sqlite *lite, struct error *ret_error)
 
     if (now_us() < lite->retry_at_us)
         return STORE_BUSY;
+    lite->limit_us = limit_of(lite);
     result = lite->work(lite, ret_error);
+    lite->limit_us = INT64_MAX;
     if (result != STORE_BUSY)
         return result;
     if (now_us() >= lite->deadline_us)
@@ -344,6 +369,7 @@ int sqlite_command(struct sqlite *lite, sqlite_work work, struct error *ret_erro
     while ((result = attempt(lite, ret_error)) == STORE_BUSY) {
         int64_t wait_us = lite->retry_at_us - now_us();
 
+        store_waits(&lite->store);
         (void)poll(NULL, 0, wait_us > 0 ? (int)((wait_us + 999) / 1000) : 0);
     }
     return result;
@@ -479,6 +505,7 @@ static int open_store(const struct store_settings *settings, const struct store_
         return sqlite_out_of_memory(ret_error);
     lite->store.settings = *settings;
     lite->store.scope = *scope;
+    lite->limit_us = INT64_MAX;
     lite->arena = arena_new(ARENA_BLOCK, ARENA_BLOCK);
     if (lite->arena == NULL) {
         free(lite);

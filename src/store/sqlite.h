@@ -1,7 +1,7 @@
 /*
  * sqlite - what the files of the SQLite driver share. Only store/sqlite* includes sqlite3.h.
  *
- * An operation is one short transaction, done within one store_poll(): a local write. What another process locks is waited for by
+ * An operation is one short transaction, done within one store_poll(), at most statement_timeout: a local write. What another process locks is waited for by
  * polling again, until the lock time limit; nothing blocks. Only "busy" is tried again, where nothing has happened yet.
  */
 #ifndef STORE_SQLITE_H
@@ -41,6 +41,7 @@ struct sqlite {
     int64_t deadline_us;
     int64_t retry_at_us;
     int64_t retry_us; /* the pause before the next attempt */
+    int64_t limit_us; /* when the attempt under way is given up */
     struct sqlite_statement statements[SQLITE_STATEMENTS_MAX];
     size_t n_statements;
     uint64_t preparations;
@@ -83,6 +84,7 @@ int sqlite_transaction(struct sqlite *lite, sqlite_work work, struct error *ret_
 int sqlite_command(struct sqlite *lite, sqlite_work work, struct error *ret_error) MUST_CHECK;
 void sqlite_roll_back(struct sqlite *lite); /* disconnects where SQLite cannot prove it */
 void sqlite_disconnect(struct sqlite *lite);
+void sqlite_watch_time(struct sqlite *lite); /* statements end, interrupted, when their attempt's time is over */
 bool sqlite_is_busy(const struct sqlite *lite); /* was that the last error? */
 int sqlite_not_connected(const struct sqlite *lite, struct error *ret_error);
 int sqlite_out_of_memory(struct error *ret_error);

@@ -130,6 +130,7 @@ static int open_file(struct sqlite *lite, struct error *ret_error)
     if (sqlite_add_functions(lite->connection) != SQLITE_OK)
         return sqlite_error(lite, "adding functions", ret_error);
     sqlite3_busy_timeout(lite->connection, 0);
+    sqlite_watch_time(lite);
     /* Not a string where a column is missing; no harm from what others have put into the schema. */
     sqlite3_db_config(lite->connection, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
     sqlite3_db_config(lite->connection, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);

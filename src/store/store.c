@@ -44,6 +44,18 @@ const char *store_operation_name(const struct store_operation *operation)
     return names[operation->kind];
 }
 
+void store_on_wait(struct store *store, void (*on_wait)(void *context), void *context)
+{
+    store->on_wait = on_wait;
+    store->wait_context = context;
+}
+
+void store_waits(const struct store *store)
+{
+    if (store->on_wait != NULL)
+        store->on_wait(store->wait_context);
+}
+
 const char *const *store_kinds(void)
 {
     static const char *kinds[N_DRIVERS + 1];

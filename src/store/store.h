@@ -49,7 +49,7 @@ struct store_settings {
     bool must_exist;       /* for commands: connecting makes nothing; a file that is not there is CONFIG with STORE_MISSING */
     int64_t connect_timeout_us;
     int64_t lock_timeout_us;
-    int64_t statement_timeout_us;
+    int64_t statement_timeout_us; /* of one statement; of a whole transaction where that is done in one go (SQLite) */
 };
 
 /* The error's code where what is missing is all that is wrong: the file, or tables that store_create_schema() would make. */
@@ -136,6 +136,9 @@ int store_open(const struct store_settings *settings, const struct store_scope *
                struct error *ret_error) MUST_CHECK;
 struct store *store_close(struct store *store); /* drops the connection; accepts NULL, returns NULL */
 const char *const *store_kinds(void);           /* NULL-terminated */
+/* Called now and then where the store does not return soon: in store_poll() of a store that works within it (SQLite), in what
+ * blocks. For signs of life; it must not touch the store. */
+void store_on_wait(struct store *store, void (*on_wait)(void *context), void *context);
 
 /* ---- Operations: start, then poll until it is not STORE_BUSY ---- */
 
@@ -182,7 +185,8 @@ int store_start_resolve(struct store *store, struct store_position *positions, s
 /* Gives positions up (owner = nobody) where they are still mine: a courtesy that makes hand-over quick. */
 int store_start_release(struct store *store, const struct store_position *positions, size_t n, struct error *ret_error) MUST_CHECK;
 
-/* STORE_BUSY, 0, or the class of the error that ended the operation. Never blocks longer than a local write to disk. */
+/* STORE_BUSY, 0, or the class of the error that ended the operation. Never blocks longer than a local write to disk, and never
+ * longer than statement_timeout. */
 int store_poll(struct store *store, struct error *ret_error) MUST_CHECK;
 
 int store_fd(const struct store *store);              /* -1: none to wait for (poll again at the deadline) */

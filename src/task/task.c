@@ -64,6 +64,13 @@ static void beat(struct task *task, enum task_state state)
     heed_settings(task);
 }
 
+static void on_store_wait(void *context)
+{
+    struct task *task = context;
+
+    beat(task, (enum task_state)atomic_load_explicit(&task->settings->status->state, memory_order_relaxed));
+}
+
 static void log_fact(enum sink_fact fact, const char *topic, const char *partition, const char *offset, const char *text)
 {
     switch (fact) {
@@ -301,8 +308,10 @@ static int open_parts(struct task *task, struct error *ret_error)
         result = parts_open_plugin(settings->config, settings->pipeline, &task->projection, &task->host, ret_error);
     if (result == 0)
         result = parts_open_store(settings->config, settings->pipeline, task->projection, &task->store, ret_error);
-    if (result == 0)
+    if (result == 0) {
+        store_on_wait(task->store, on_store_wait, task);
         result = insist(task, TASK_CONNECTING, try_store, ret_error);
+    }
     if (result != 0 || task->must_stop)
         return result;
     consumer_set_log(on_client_log);

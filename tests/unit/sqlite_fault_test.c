@@ -141,6 +141,48 @@ static void test_a_lock_of_others_is_waited_for_without_blocking(void **state)
     scene_free(scene);
 }
 
+static void count_waits(void *context)
+{
+    ++*(int *)context;
+}
+
+static void change_many(struct scene *scene)
+{
+    char name[16];
+
+    for (int i = 0; i < 5000; i++) {
+        snprintf(name, sizeof name, "acc-%d", i);
+        set(scene, account(scene, name), BALANCE, money(100));
+    }
+}
+
+static void test_a_write_has_its_time(void **state)
+{
+    struct scene *scene = scene_ready();
+    int n_waits = 0;
+
+    (void)state;
+    scene->settings.statement_timeout_us = 1000;
+    open_again(scene);
+    OK(scene, connect_now(scene));
+    OK(scene, claim(scene));
+    store_on_wait(scene->store, count_waits, &n_waits);
+    change_many(scene);
+    assert_int_equal(write_now(scene, 1), ERROR_TRANSIENT);
+    assert_says(&scene->error, "interrupted by statement_timeout");
+    assert_true(n_waits > 0);
+    assert_true(store_is_connected(scene->store));
+    assert_string_equal(look(scene, "SELECT count(*) FROM accounts"), "0");
+    scene->settings.statement_timeout_us = 30000000;
+    open_again(scene);
+    OK(scene, connect_now(scene));
+    OK(scene, claim(scene));
+    change_many(scene);
+    OK(scene, write_now(scene, 1));
+    assert_string_equal(look(scene, "SELECT count(*) FROM accounts"), "5000");
+    scene_free(scene);
+}
+
 static int count_rows(void *context, size_t index, const struct cell *cells, int32_t partition, struct error *ret_error)
 {
     (void)index, (void)partition, (void)ret_error;
@@ -409,6 +451,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_commit_whose_flush_failed_is_unknown, install_faults, remove_faults),
         cmocka_unit_test(test_a_refused_commit_is_poison),
         cmocka_unit_test(test_a_lock_of_others_is_waited_for_without_blocking),
+        cmocka_unit_test(test_a_write_has_its_time),
         cmocka_unit_test(test_a_reader_waits_for_nobody),
         cmocka_unit_test(test_a_killed_process_leaves_nothing_behind),
         cmocka_unit_test(test_killed_at_any_time_rows_and_position_agree),
