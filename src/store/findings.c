@@ -24,6 +24,13 @@ void findings_note_drift(struct findings *findings, const char *table, const cha
                   findings->wrong.size > 0 ? ". Also: " : "", table, differences);
 }
 
+void findings_note_host_drift(struct findings *findings, const char *table, const char *differences)
+{
+    findings->has_host_drift = true;
+    buffer_printf(&findings->wrong, "%stable %s is not as `readside schema' prints it%s", findings->wrong.size > 0 ? ". Also: " : "",
+                  table, differences);
+}
+
 static void put_missing(struct buffer *text, const struct findings *findings)
 {
     bool is_one = findings->n_missing == 1;

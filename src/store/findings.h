@@ -14,12 +14,13 @@ struct findings {
     struct buffer missing; /* the names of the tables that are not there */
     size_t n_missing;
     struct buffer wrong; /* sentences */
-    bool has_drift;
+    bool has_drift, has_host_drift;
 };
 
 void findings_note_missing(struct findings *findings, const char *table);
 /* differences: each begins with "; ". */
 void findings_note_drift(struct findings *findings, const char *table, const char *differences);
+void findings_note_host_drift(struct findings *findings, const char *table, const char *differences);
 void findings_note_wrong(struct findings *findings, const char *sentence);
 /*
  * 0: nothing was found. CONFIG with all of it; its code is STORE_MISSING when tables are missing and nothing is wrong with the

@@ -247,15 +247,13 @@ int pg_send_begin(struct postgres *pg, struct error *ret_error)
     return result;
 }
 
-/* The server ends each statement in its time; when even their sum is over, it does not answer any more. */
-static int64_t deadline_of_exchange(const struct postgres *pg)
+/* The server ends each statement in its time; a little later it does not answer any more. So each sign of it counts anew. */
+static void await_sign(struct postgres *pg)
 {
-    int64_t limit = pg->store.settings.statement_timeout_us, sum;
+    int64_t limit = pg->store.settings.statement_timeout_us;
 
-    if (limit <= 0 || __builtin_mul_overflow(limit, (int64_t)pg->n_sent, &sum) ||
-        __builtin_add_overflow(sum, now_us() + PATIENCE_US, &sum))
-        return INT64_MAX;
-    return sum;
+    if (limit <= 0 || __builtin_add_overflow(now_us() + PATIENCE_US, limit, &pg->deadline_us))
+        pg->deadline_us = INT64_MAX;
 }
 
 int pg_sync(struct postgres *pg, pg_next next, struct error *ret_error)
@@ -263,7 +261,7 @@ int pg_sync(struct postgres *pg, pg_next next, struct error *ret_error)
     if (PQpipelineSync(pg->connection) == 0)
         return send_failed(pg, ret_error);
     pg->next = next;
-    pg->deadline_us = deadline_of_exchange(pg);
+    await_sign(pg);
     pg->wants_write = PQflush(pg->connection) == 1;
     return 0;
 }
@@ -301,17 +299,25 @@ static int keep_result(struct postgres *pg, PGresult *result)
     return 0;
 }
 
+static bool can_write(const struct postgres *pg)
+{
+    struct pollfd fd = {.fd = PQsocket(pg->connection), .events = POLLOUT};
+
+    return poll(&fd, 1, 0) == 1 && (fd.revents & POLLOUT) != 0;
+}
+
 /* Takes in what has come. 0: the Sync has been answered; STORE_BUSY: more is to come; else the connection is of no more use. */
 static int receive(struct postgres *pg)
 {
     int n_nothing = 0;
 
-    if (pg->wants_write) {
+    if (pg->wants_write && can_write(pg)) { /* what was sent before has been taken */
         int flushed = PQflush(pg->connection);
 
         if (flushed < 0)
             return ERROR_TRANSIENT;
         pg->wants_write = flushed == 1;
+        await_sign(pg);
     }
     if (PQconsumeInput(pg->connection) == 0)
         return ERROR_TRANSIENT;
@@ -324,6 +330,7 @@ static int receive(struct postgres *pg)
             continue;
         }
         n_nothing = 0;
+        await_sign(pg);
         if (PQresultStatus(received) == PGRES_PIPELINE_SYNC) {
             PQclear(received);
             pg->is_synced = true;

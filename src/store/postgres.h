@@ -11,6 +11,7 @@
 #include "base/buffer.h"
 #include "store/driver.h"
 #include "store/findings.h"
+#include "store/host_tables.h"
 
 #include <libpq-fe.h>
 #include <stdbool.h>
@@ -74,6 +75,8 @@ struct postgres {
     bool is_connecting;
     bool is_connected;
     PostgresPollingStatusType connecting;
+    PQconninfoOption *options; /* of the URI */
+    size_t n_hosts, host_at, hosts_left; /* in its list; which one is tried, and how many are still to try with it */
     int64_t deadline_us;
     bool wants_write;
 
@@ -101,7 +104,7 @@ struct postgres {
     size_t n_looks;         /* insert: at tables */
     size_t *group_ends;     /* write: in the exchange, the statement behind each group */
     size_t group_ends_capacity;
-    struct error failure;   /* while a transaction is being rolled back */
+    struct error failure;   /* while a transaction is being rolled back; of hosts already tried */
     struct store_position *list;
     PGresult *list_result;
 };
@@ -239,6 +242,7 @@ int pg_send_messages(struct postgres *pg, const struct outbox_message *messages,
 
 int pg_create_schema(struct store *store, struct error *ret_error);
 int pg_print_schema(const struct store_scope *scope, struct buffer *ret_sql, struct error *ret_error);
+const char *pg_host_type(enum host_type type); /* "bigint" */
 /* The value that a column starts from, as SQL. */
 void pg_print_fallback(struct buffer *sql, const struct column *column);
 int pg_check_schema(struct store *store, struct error *ret_error);

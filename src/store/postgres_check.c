@@ -81,28 +81,49 @@ static int find_column(const PGresult *result, const char *name)
     return -1;
 }
 
+/* What is wanted of a column, and by whom: "the plugin declares". */
+struct wanted {
+    const char *name;
+    const char *type;
+    bool is_not_null;
+    bool is_exact;    /* it must compare byte by byte */
+    bool has_default;
+    const char *by;
+};
+
+static void compare_one(struct buffer *out, const struct wanted *wanted, const PGresult *found)
+{
+    int row = find_column(found, wanted->name);
+
+    if (row < 0) {
+        buffer_printf(out, "; column %s is missing", wanted->name);
+        return;
+    }
+    if (strcmp(PQgetvalue(found, row, TYPE), wanted->type) != 0)
+        buffer_printf(out, "; column %s is %s, %s %s", wanted->name, PQgetvalue(found, row, TYPE), wanted->by, wanted->type);
+    if (is_true(found, row, IS_NOT_NULL) != wanted->is_not_null)
+        buffer_printf(out, "; column %s is %s, %s %s", wanted->name, wanted->is_not_null ? "nullable" : "not null", wanted->by,
+                      wanted->is_not_null ? "not null" : "nullable");
+    if (wanted->has_default && !is_true(found, row, IS_COMPUTED) && !is_true(found, row, HAS_DEFAULT))
+        buffer_printf(out, "; column %s has no default", wanted->name);
+    if (wanted->is_exact && !is_true(found, row, IS_EXACT))
+        buffer_printf(out, "; column %s has a collation in which different texts can be equal", wanted->name);
+}
+
 static void compare_column(struct buffer *out, const struct column *column, const PGresult *found)
 {
     int row = find_column(found, column->name);
-    bool is_not_null = column->is_key || column->is_not_null;
     char type[32];
+    const struct wanted wanted = {.name = column->name,
+                                  .type = pg_type_name(column, type),
+                                  .is_not_null = column->is_key || column->is_not_null,
+                                  .is_exact = column->is_key,
+                                  .has_default = !column->is_key && !column->fallback.is_null,
+                                  .by = "the plugin declares"};
 
-    pg_type_name(column, type);
-    if (row < 0) {
-        buffer_printf(out, "; column %s is missing", column->name);
-        return;
-    }
-    if (strcmp(PQgetvalue(found, row, TYPE), type) != 0)
-        buffer_printf(out, "; column %s is %s, the plugin declares %s", column->name, PQgetvalue(found, row, TYPE), type);
-    if (is_true(found, row, IS_NOT_NULL) != is_not_null)
-        buffer_printf(out, "; column %s is %s, the plugin declares %s", column->name, is_not_null ? "nullable" : "not null",
-                      is_not_null ? "not null" : "nullable");
-    if (is_true(found, row, IS_COMPUTED))
+    compare_one(out, &wanted, found);
+    if (row >= 0 && is_true(found, row, IS_COMPUTED))
         buffer_printf(out, "; column %s is computed by the server", column->name);
-    else if (!column->is_key && !column->fallback.is_null && !is_true(found, row, HAS_DEFAULT))
-        buffer_printf(out, "; column %s has no default", column->name);
-    if (column->is_key && !is_true(found, row, IS_EXACT))
-        buffer_printf(out, "; column %s has a collation in which different texts can be equal", column->name);
 }
 
 static bool is_declared(const struct table *table, const char *name)
@@ -209,25 +230,24 @@ out:
 
 /* ---- Key, view ---- */
 
-static int compare_key(struct postgres *pg, const struct table *table, const char *name, struct buffer *out,
+/* names: as declared, NULL behind the last. by: who declares them. */
+static int compare_key(struct postgres *pg, const char *table, const char *const *names, const char *by, struct buffer *out,
                        struct error *ret_error)
 {
-    int class;
+    int class, n = 0;
     PGresult *found = pg_query_about(pg,
                                      "SELECT a.attname::text, i.indimmediate::text FROM pg_index i JOIN pg_attribute a "
                                      "ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) "
                                      "WHERE i.indrelid = to_regclass(quote_ident($1)) AND i.indisprimary "
                                      "ORDER BY array_position(i.indkey::int2[], a.attnum)",
-                                     name, &class, ret_error);
-    bool is_same;
+                                     table, &class, ret_error);
 
     if (found == NULL)
         return class;
-    is_same = PQntuples(found) == (int)table->n_keys;
-    for (uint32_t i = 0; i < table->n_keys && is_same; i++)
-        is_same = strcmp(PQgetvalue(found, (int)i, 0), table->columns[table->keys[i]].name) == 0;
-    if (!is_same)
-        buffer_puts(out, "; the primary key is another than the plugin declares");
+    while (names[n] != NULL && n < PQntuples(found) && strcmp(PQgetvalue(found, n, 0), names[n]) == 0)
+        n++;
+    if (names[n] != NULL || n < PQntuples(found))
+        buffer_printf(out, "; the primary key is another than %s", by);
     else if (!is_true(found, 0, 1))
         buffer_puts(out, "; the primary key is deferrable");
     PQclear(found);
@@ -266,6 +286,7 @@ static int compare_view(struct postgres *pg, const struct table *table, const ch
 static int compare_table(struct postgres *pg, const struct table *table, struct findings *findings, struct error *ret_error)
 {
     char name[STORE_NAME_SIZE];
+    const char *keys[RS_MAX_KEYS + 1] = {0};
     struct buffer out = BUFFER_INIT;
     PGresult *found;
     int class;
@@ -281,7 +302,9 @@ static int compare_table(struct postgres *pg, const struct table *table, struct 
         goto out;
     }
     compare_columns(&out, table, found);
-    class = compare_key(pg, table, name, &out, ret_error);
+    for (uint32_t i = 0; i < table->n_keys; i++)
+        keys[i] = table->columns[table->keys[i]].name;
+    class = compare_key(pg, name, keys, "the plugin declares", &out, ret_error);
     if (class == 0 && out.size == 0) /* behind other differences the expressions may not even fit */
         class = compare_defaults(pg, table, found, &out, ret_error);
     if (class == 0)
@@ -296,28 +319,54 @@ out:
     return class;
 }
 
-static int check_host_tables(struct postgres *pg, struct findings *findings, struct error *ret_error)
+static void compare_host_columns(struct buffer *out, const struct host_table *table, const PGresult *found)
 {
-    static const char *const names[] = {"readside_projections", "readside_tables", "readside_positions", "readside_outbox",
-                                        "readside_audit"};
-    int result = 0;
+    for (size_t i = 0; i < table->n_columns; i++) {
+        const struct host_column *column = &table->columns[i];
+        const struct wanted wanted = {.name = column->name,
+                                      .type = pg_host_type(column->type),
+                                      .is_not_null = !column->is_null,
+                                      .is_exact = column->type == HOST_NAME,
+                                      .has_default = column->fallback != NULL || column->type == HOST_NUMBER ||
+                                                     (column->type == HOST_TIME && !column->is_null),
+                                      .by = "Readside needs"};
 
-    for (size_t i = 0; i < sizeof names / sizeof names[0] && result == 0; i++) {
-        char kind = '\0';
-
-        result = pg_relation_kind(pg, names[i], &kind, ret_error);
-        if (result == 0 && kind == '\0')
-            findings_note_missing(findings, names[i]);
+        if (host_column_is_of(column, "postgresql"))
+            compare_one(out, &wanted, found);
     }
-    return result;
+}
+
+static int check_host_table(struct postgres *pg, const struct host_table *table, struct findings *findings, struct error *ret_error)
+{
+    struct buffer out = BUFFER_INIT;
+    int class;
+    PGresult *found = pg_query_about(pg, select_columns, table->name, &class, ret_error);
+
+    if (found == NULL)
+        return class;
+    if (PQntuples(found) == 0) {
+        findings_note_missing(findings, table->name);
+    } else {
+        compare_host_columns(&out, table, found);
+        class = compare_key(pg, table->name, table->keys, "Readside needs", &out, ret_error);
+        if (class == 0 && buffer_failed(&out))
+            class = error_set(ret_error, ERROR_BUG, "out of memory");
+        if (class == 0 && out.size > 0)
+            findings_note_host_drift(findings, table->name, out.data);
+    }
+    PQclear(found);
+    buffer_free(&out);
+    return class;
 }
 
 int pg_check_schema(struct store *store, struct error *ret_error)
 {
     struct postgres *pg = pg_of(store);
     struct findings findings = {0};
-    int result = check_host_tables(pg, &findings, ret_error);
+    int result = 0;
 
+    for (size_t i = 0; i < HOST_TABLES && result == 0; i++)
+        result = check_host_table(pg, &host_tables[i], &findings, ret_error);
     for (uint32_t i = 0; i < store->scope.n_tables && result == 0; i++) {
         struct error failure = {0};
 
@@ -330,7 +379,7 @@ int pg_check_schema(struct store *store, struct error *ret_error)
             *ret_error = failure;
         }
     }
-    if (result == 0 && findings.n_missing == 0)
+    if (result == 0 && findings.n_missing == 0 && !findings.has_host_drift)
         result = pg_check_version(pg, &findings, ret_error);
     if (result == 0)
         return findings_judge(&findings, NULL, ret_error);

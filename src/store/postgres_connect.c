@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { IDLE_TRANSACTION_MS = 10000, TCP_USER_TIMEOUT_MS = 10000, SERVER_MIN = 130000 };
+enum { IDLE_TRANSACTION_MS = 10000, TCP_USER_TIMEOUT_MS = 10000, SERVER_MIN = 130000, HOST_SIZE = 256 };
 
 static int64_t now_us(void)
 {
@@ -99,6 +99,39 @@ int pg_check_transport(const struct store_settings *settings, const char **ret_s
     return result;
 }
 
+/* ---- Hosts of a list, one after the other ---- */
+
+/* Those libpq would try, by one deadline for all of them where nobody waits for it: a host that is silent would hide the others. */
+static size_t count_hosts(const PQconninfoOption *options)
+{
+    const char *hosts = hosts_of(options);
+    size_t n = 1;
+
+    for (; hosts != NULL && *hosts != '\0'; hosts++)
+        n += *hosts == ',';
+    return n;
+}
+
+/* The list's item; its only one, where it has one. NULL: there is no list. */
+static const char *item_of(const char *list, size_t at, char ret_item[HOST_SIZE])
+{
+    const char *item = list;
+
+    if (list == NULL || strchr(list, ',') == NULL)
+        return list;
+    for (; at > 0 && item[strcspn(item, ",")] == ','; at--)
+        item += strcspn(item, ",") + 1;
+    snprintf(ret_item, HOST_SIZE, "%.*s", (int)strcspn(item, ","), item);
+    return ret_item;
+}
+
+static const char *listed(const PQconninfoOption *options, const char *keyword, const char *variable, size_t at, char ret_item[HOST_SIZE])
+{
+    const char *list = option_of(options, keyword);
+
+    return item_of(list != NULL ? list : getenv(variable), at, ret_item);
+}
+
 /* "relation already exists, skipping" and the like: what matters comes as an error. */
 static void ignore_notice(void *context, const char *message)
 {
@@ -109,7 +142,8 @@ static void ignore_notice(void *context, const char *message)
 static int begin_connection(struct postgres *pg, const char *sslmode)
 {
     const struct store_settings *settings = &pg->store.settings;
-    char name[64], user_timeout[16], connect_timeout[16];
+    char name[64], user_timeout[16], connect_timeout[16], host[HOST_SIZE], address[HOST_SIZE], port[HOST_SIZE];
+    bool is_list = pg->n_hosts > 1;
     const char *const pairs[][2] = {
         {"connect_timeout", connect_timeout},
         {"tcp_user_timeout", user_timeout},
@@ -118,6 +152,9 @@ static int begin_connection(struct postgres *pg, const char *sslmode)
         {"keepalives_count", "3"},
         {"target_session_attrs", "read-write"},
         {"dbname", settings->uri},
+        {"host", is_list ? listed(pg->options, "host", "PGHOST", pg->host_at, host) : NULL},
+        {"hostaddr", is_list ? listed(pg->options, "hostaddr", "PGHOSTADDR", pg->host_at, address) : NULL},
+        {"port", is_list ? listed(pg->options, "port", "PGPORT", pg->host_at, port) : NULL},
         {"password", settings->password},
         {"sslmode", sslmode},
         {"application_name", name},
@@ -148,6 +185,8 @@ void pg_disconnect(struct postgres *pg)
     pg->list_result = NULL;
     PQfinish(pg->connection);
     pg->connection = NULL;
+    PQconninfoFree(pg->options);
+    pg->options = NULL;
     pg->is_connected = pg->is_connecting = false;
     pg->may_have_committed = false;
     pg->wants_write = false;
@@ -189,31 +228,68 @@ static int refused(struct postgres *pg, struct error *ret_error)
     return class;
 }
 
+static int try_host(struct postgres *pg, struct error *ret_error);
+
+/* The end when it was the last of the list. A later attempt begins behind the host that failed. */
+static int host_failed(struct postgres *pg, const struct error *failure, struct error *ret_error)
+{
+    pg->host_at = (pg->host_at + 1) % pg->n_hosts;
+    if (pg->failure.class != ERROR_TRANSIENT) /* the primary may be the host that is away, whatever the others are */
+        pg->failure = *failure;
+    if (--pg->hosts_left > 0)
+        return try_host(pg, ret_error);
+    if (ret_error != NULL)
+        *ret_error = pg->failure;
+    return pg->failure.class;
+}
+
+/* STORE_BUSY, or what became of it and of the hosts behind it. */
+static int try_host(struct postgres *pg, struct error *ret_error)
+{
+    struct error failure = {0};
+    const char *sslmode;
+    int result = pg_check_transport(&pg->store.settings, &sslmode, ret_error);
+
+    if (result != 0)
+        return result;
+    PQfinish(pg->connection);
+    if (begin_connection(pg, sslmode) != 0) {
+        if (pg->connection == NULL)
+            return error_set(ret_error, ERROR_BUG, "out of memory");
+        refused(pg, &failure);
+        return host_failed(pg, &failure, ret_error);
+    }
+    pg->is_connecting = true;
+    pg->connecting = PGRES_POLLING_WRITING;
+    pg->deadline_us = now_us() + pg->store.settings.connect_timeout_us;
+    return STORE_BUSY;
+}
+
 int pg_start_connect(struct store *store, struct error *ret_error)
 {
     struct postgres *pg = pg_of(store);
-    const char *sslmode;
     int result;
 
     pg_disconnect(pg);
-    result = pg_check_transport(&store->settings, &sslmode, ret_error);
-    if (result != 0)
-        return result;
-    if (begin_connection(pg, sslmode) != 0)
-        return pg->connection == NULL ? error_set(ret_error, ERROR_BUG, "out of memory") : refused(pg, ret_error);
-    pg->is_connecting = true;
-    pg->connecting = PGRES_POLLING_WRITING;
-    pg->deadline_us = now_us() + store->settings.connect_timeout_us;
-    return 0;
+    pg->failure = (struct error){0};
+    pg->options = PQconninfoParse(store->settings.uri, NULL);
+    if (pg->options == NULL)
+        return error_set(ret_error, ERROR_BUG, "out of memory");
+    pg->n_hosts = pg->hosts_left = count_hosts(pg->options);
+    result = try_host(pg, ret_error);
+    return result == STORE_BUSY ? 0 : result;
 }
 
 /* ---- The session ---- */
 
 static int refuse_session(struct postgres *pg, const struct error *why, struct error *ret_error)
 {
+    struct error failure = {0};
+
     pg->is_connected = false;
     pg_clear_results(pg);
-    return error_set(ret_error, why->class, "cannot set the session up: %s", why->text);
+    error_set(&failure, why->class, "cannot set the session up: %s", why->text);
+    return host_failed(pg, &failure, ret_error);
 }
 
 static int connected(struct postgres *pg, struct error *ret_error)
@@ -273,15 +349,20 @@ static int set_session_up(struct postgres *pg, struct error *ret_error)
 int pg_poll_connect(struct postgres *pg, struct error *ret_error)
 {
     struct pollfd fd = {.fd = PQsocket(pg->connection)};
+    struct error failure = {0};
 
     fd.events = pg->connecting == PGRES_POLLING_READING ? POLLIN : POLLOUT;
-    if (now_us() >= pg->deadline_us)
-        return pg_lost(pg, ERROR_TRANSIENT, "PostgreSQL did not answer in time while connecting", ret_error);
+    if (now_us() >= pg->deadline_us) {
+        pg_lost(pg, ERROR_TRANSIENT, "PostgreSQL did not answer in time while connecting", &failure);
+        return host_failed(pg, &failure, ret_error);
+    }
     if (poll(&fd, 1, 0) == 0)
         return STORE_BUSY;
     pg->connecting = PQconnectPoll(pg->connection);
-    if (pg->connecting == PGRES_POLLING_FAILED)
-        return refused(pg, ret_error);
+    if (pg->connecting == PGRES_POLLING_FAILED) {
+        refused(pg, &failure);
+        return host_failed(pg, &failure, ret_error);
+    }
     if (pg->connecting != PGRES_POLLING_OK)
         return STORE_BUSY;
     pg->is_connecting = false;

@@ -6,12 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_first_of_table(const struct store_read *read, size_t at)
+static size_t count_rows(const struct store_read *read, const struct table *table)
 {
-    for (size_t i = 0; i < at; i++)
-        if (read->rows[i].table == read->rows[at].table)
-            return false;
-    return true;
+    size_t n = 0;
+
+    for (size_t i = 0; i < read->n_rows; i++)
+        n += read->rows[i].table == table;
+    return n;
 }
 
 static void print_select(struct buffer *sql, const struct store_scope *scope, const struct table *table)
@@ -33,12 +34,9 @@ static void print_select(struct buffer *sql, const struct store_scope *scope, co
         buffer_printf(sql, "%st.\"%s\" = u.k%u", i > 0 ? " AND " : "", table->columns[table->keys[i]].name, i);
 }
 
-static void put_keys(struct pg_parameters *parameters, const struct store_read *read, const struct table *table)
+/* n: how many of them are of this table. */
+static void put_keys(struct pg_parameters *parameters, const struct store_read *read, const struct table *table, size_t n)
 {
-    size_t n = 0;
-
-    for (size_t i = 0; i < read->n_rows; i++)
-        n += read->rows[i].table == table;
     pg_begin_array(parameters, PG_INT8_ARRAY, PG_INT8, n);
     for (size_t i = 0; i < read->n_rows; i++)
         if (read->rows[i].table == table)
@@ -93,9 +91,23 @@ static int has_read(struct postgres *pg, struct error *ret_error)
     return result;
 }
 
+static int send_select(struct postgres *pg, const struct store_read *read, const struct table *table, struct error *ret_error)
+{
+    struct buffer sql = BUFFER_INIT;
+    int result;
+
+    print_select(&sql, &pg->store.scope, table);
+    put_keys(&pg->parameters, read, table, count_rows(read, table));
+    result = buffer_failed(&sql) ? pg_lost(pg, ERROR_BUG, "out of memory for a statement", ret_error)
+                                 : pg_send(pg, sql.data, &pg->parameters, false, ret_error);
+    buffer_free(&sql);
+    return result;
+}
+
 int pg_start_read(struct store *store, const struct store_read *read, struct error *ret_error)
 {
     struct postgres *pg = pg_of(store);
+    bool is_sent[RS_MAX_TABLES] = {false}; /* by the table's number */
     int result = 0;
 
     if (!pg->is_connected)
@@ -103,15 +115,11 @@ int pg_start_read(struct store *store, const struct store_read *read, struct err
     pg->read = *read;
     pg_begin_exchange(pg);
     for (size_t i = 0; i < read->n_rows && result == 0; i++) {
-        struct buffer sql = BUFFER_INIT;
+        const struct table *table = read->rows[i].table;
 
-        if (!is_first_of_table(read, i))
-            continue;
-        print_select(&sql, &store->scope, read->rows[i].table);
-        put_keys(&pg->parameters, read, read->rows[i].table);
-        result = buffer_failed(&sql) ? pg_lost(pg, ERROR_BUG, "out of memory for a statement", ret_error)
-                                     : pg_send(pg, sql.data, &pg->parameters, false, ret_error);
-        buffer_free(&sql);
+        if (!is_sent[table->id])
+            result = send_select(pg, read, table, ret_error);
+        is_sent[table->id] = true;
     }
     return result == 0 ? pg_sync(pg, has_read, ret_error) : result;
 }

@@ -9,81 +9,43 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct host_table {
-    const char *name;
-    const char *sql;
-} host_tables[] = {
-    {"readside_projections",
-     "CREATE TABLE IF NOT EXISTS readside_projections (\n"
-     "    pipeline text NOT NULL,\n"
-     "    version integer NOT NULL,\n"
-     "    plugin text NOT NULL,\n"
-     "    revision integer NOT NULL,\n"
-     "    state text NOT NULL DEFAULT 'live',\n"
-     "    created_at timestamp with time zone NOT NULL DEFAULT now(),\n"
-     "    switched_at timestamp with time zone,\n"
-     "    PRIMARY KEY (pipeline, version)\n"
-     ")"},
-    {"readside_tables",
-     "CREATE TABLE IF NOT EXISTS readside_tables (\n"
-     "    name text COLLATE \"C\" PRIMARY KEY,\n"
-     "    pipeline text NOT NULL,\n"
-     "    version integer NOT NULL\n"
-     ")"},
-    {"readside_positions",
-     "CREATE TABLE IF NOT EXISTS readside_positions (\n"
-     "    pipeline text NOT NULL,\n"
-     "    version integer NOT NULL,\n"
-     "    topic text COLLATE \"C\" NOT NULL,\n"
-     "    part integer NOT NULL,\n"
-     "    cluster_id text NOT NULL,\n"
-     "    topic_id uuid,\n"
-     "    next_offset bigint NOT NULL,\n"
-     "    leader_epoch integer NOT NULL DEFAULT -1,\n"
-     "    epoch bigint NOT NULL DEFAULT 0,\n"
-     "    owner uuid,\n"
-     "    commit_seq bigint NOT NULL DEFAULT 0,\n"
-     "    events bigint NOT NULL DEFAULT 0,\n"
-     "    backend_pid integer,\n"
-     "    backend_start timestamp with time zone,\n"
-     "    state text NOT NULL DEFAULT 'running',\n"
-     "    halt_kind text,\n"
-     "    halt_reason text,\n"
-     "    claimed_at timestamp with time zone,\n"
-     "    updated_at timestamp with time zone NOT NULL DEFAULT now(),\n"
-     "    PRIMARY KEY (pipeline, version, topic, part)\n"
-     ") WITH (fillfactor = 20)"},
-    {"readside_outbox",
-     "CREATE TABLE IF NOT EXISTS readside_outbox (\n"
-     "    position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n"
-     "    pipeline text NOT NULL,\n"
-     "    version integer NOT NULL,\n"
-     "    topic text NOT NULL,\n"
-     "    key bytea,\n"
-     "    value bytea,\n"
-     "    headers jsonb NOT NULL,\n"
-     "    source_topic text NOT NULL,\n"
-     "    source_part integer NOT NULL,\n"
-     "    source_offset bigint NOT NULL,\n"
-     "    created_at timestamp with time zone NOT NULL DEFAULT now()\n"
-     ")"},
-    {"readside_audit",
-     "CREATE TABLE IF NOT EXISTS readside_audit (\n"
-     "    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n"
-     "    at timestamp with time zone NOT NULL DEFAULT now(),\n"
-     "    actor text NOT NULL,\n"
-     "    action text NOT NULL,\n"
-     "    pipeline text NOT NULL,\n"
-     "    version integer NOT NULL,\n"
-     "    topic text,\n"
-     "    part integer,\n"
-     "    old_offset bigint,\n"
-     "    new_offset bigint,\n"
-     "    reason text NOT NULL\n"
-     ")"},
-};
+/* ---- The host's tables ---- */
 
-enum { N_HOST_TABLES = sizeof host_tables / sizeof host_tables[0] };
+const char *pg_host_type(enum host_type type)
+{
+    static const char *const names[] = {[HOST_NUMBER] = "bigint", [HOST_INT] = "integer", [HOST_BIGINT] = "bigint",
+                                        [HOST_TEXT] = "text",     [HOST_NAME] = "text",   [HOST_UUID] = "uuid",
+                                        [HOST_BYTES] = "bytea",   [HOST_JSON] = "jsonb",  [HOST_TIME] = "timestamp with time zone"};
+
+    return names[type];
+}
+
+static void print_host_column(struct buffer *sql, const struct host_column *column)
+{
+    buffer_printf(sql, "    %s %s%s", column->name, pg_host_type(column->type), column->type == HOST_NAME ? " COLLATE \"C\"" : "");
+    if (column->type == HOST_NUMBER)
+        buffer_puts(sql, " GENERATED ALWAYS AS IDENTITY");
+    else if (!column->is_null)
+        buffer_puts(sql, " NOT NULL");
+    if (column->fallback != NULL)
+        buffer_printf(sql, " DEFAULT %s", column->fallback);
+    else if (column->type == HOST_TIME && !column->is_null)
+        buffer_puts(sql, " DEFAULT now()");
+    buffer_puts(sql, ",\n");
+}
+
+/* Rows that are updated by each batch stay in their page where it has room for versions of them. */
+static void print_host_table(struct buffer *sql, const struct host_table *table)
+{
+    buffer_printf(sql, "CREATE TABLE IF NOT EXISTS %s (\n", table->name);
+    for (size_t i = 0; i < table->n_columns; i++)
+        if (host_column_is_of(&table->columns[i], "postgresql"))
+            print_host_column(sql, &table->columns[i]);
+    buffer_puts(sql, "    PRIMARY KEY (");
+    for (size_t i = 0; table->keys[i] != NULL; i++)
+        buffer_printf(sql, "%s%s", i > 0 ? ", " : "", table->keys[i]);
+    buffer_printf(sql, ")\n)%s", table->is_hot ? " WITH (fillfactor = 20)" : "");
+}
 
 /* ---- DDL ---- */
 
@@ -224,8 +186,8 @@ static void print_end(struct buffer *sql)
 
 int pg_print_schema(const struct store_scope *scope, struct buffer *ret_sql, struct error *ret_error)
 {
-    for (size_t i = 0; i < N_HOST_TABLES; i++) {
-        buffer_puts(ret_sql, host_tables[i].sql);
+    for (size_t i = 0; i < HOST_TABLES; i++) {
+        print_host_table(ret_sql, &host_tables[i]);
         print_end(ret_sql);
     }
     for (uint32_t i = 0; i < scope->n_tables; i++) {
@@ -298,9 +260,11 @@ static int create_all(struct postgres *pg, struct error *ret_error)
     struct buffer sql = BUFFER_INIT;
     int result = 0;
 
-    for (size_t i = 0; i < N_HOST_TABLES && result == 0; i++)
-        if (is_missing(pg, host_tables[i].name, &result, ret_error))
-            result = pg_execute(pg, host_tables[i].sql, ret_error);
+    for (size_t i = 0; i < HOST_TABLES && result == 0; i++)
+        if (is_missing(pg, host_tables[i].name, &result, ret_error)) {
+            print_host_table(&sql, &host_tables[i]);
+            result = execute(pg, &sql, ret_error);
+        }
     for (uint32_t i = 0; i < scope->n_tables && result == 0; i++)
         if (!scope->tables[i].is_omitted)
             result = create_table(pg, &scope->tables[i], &sql, ret_error);

@@ -48,7 +48,7 @@ static void put_version(struct pg_parameters *parameters, const struct store_sco
     }
     pg_end_array(parameters);
     pg_put_text(parameters, scope->plugin);
-    pg_put_int4(parameters, (int32_t)scope->revision);
+    pg_put_int8(parameters, scope->revision);
 }
 
 int pg_judge_version(const struct store_scope *scope, const char *words, struct error *ret_error)

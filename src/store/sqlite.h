@@ -11,6 +11,7 @@
 #include "base/buffer.h"
 #include "store/driver.h"
 #include "store/findings.h"
+#include "store/host_tables.h"
 
 #include <sqlite3.h>
 #include <stdint.h>
@@ -138,6 +139,7 @@ int sqlite_list_positions(struct store *store, const struct store_position **ret
 int sqlite_operate(struct store *store, const struct store_operation *operation, struct error *ret_error);
 int sqlite_write_rows(struct sqlite *lite, struct error *ret_error);
 int sqlite_read_rows(struct sqlite *lite, struct error *ret_error);
+const char *sqlite_host_type(enum host_type type); /* "INTEGER" */
 int sqlite_print_schema(const struct store_scope *scope, struct buffer *ret_sql, struct error *ret_error);
 int sqlite_create_schema(struct store *store, struct error *ret_error);
 int sqlite_check_schema(struct store *store, struct error *ret_error);

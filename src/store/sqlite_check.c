@@ -274,8 +274,6 @@ static int compare_view(struct inspection *in, struct error *ret_error)
     return result;
 }
 
-/* ---- The whole ---- */
-
 static int compare_table(struct sqlite *lite, const struct table *table, struct findings *findings, struct error *ret_error)
 {
     struct inspection in = {.lite = lite, .table = table, .sql = "", .out = BUFFER_INIT};
@@ -307,29 +305,70 @@ static int compare_table(struct sqlite *lite, const struct table *table, struct 
     return result;
 }
 
-static int check_host_tables(struct sqlite *lite, struct findings *findings, struct error *ret_error)
+/* ---- The host's tables ---- */
+
+static bool is_host_key(const struct host_table *table, const struct found *found)
 {
-    static const char *const names[] = {"readside_projections", "readside_tables", "readside_positions", "readside_outbox",
-                                        "readside_audit"};
-    int result = 0;
+    for (int i = 0; table->keys[i] != NULL; i++)
+        if (strcmp(table->keys[i], found->name) == 0)
+            return found->key_at == i + 1;
+    return found->key_at == 0;
+}
 
-    for (size_t i = 0; i < sizeof names / sizeof names[0] && result == 0; i++) {
-        int64_t n = 0;
+static void compare_host_column(struct inspection *in, const struct host_table *table, const struct host_column *column)
+{
+    const struct found *found = find_column(in, column->name);
+    bool is_not_null = !column->is_null && column->type != HOST_NUMBER; /* of those the store sees to it by itself */
 
-        result = sqlite_query(lite, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1", names[i], &n,
-                                  ret_error);
-        if (result == 0 && n == 0)
-            findings_note_missing(findings, names[i]);
+    if (found == NULL) {
+        buffer_printf(&in->out, "; column %s is missing", column->name);
+        return;
     }
+    if (strcasecmp(found->type, sqlite_host_type(column->type)) != 0)
+        buffer_printf(&in->out, "; column %s is %s, Readside needs %s", column->name, found->type, sqlite_host_type(column->type));
+    if (found->is_not_null != is_not_null)
+        buffer_printf(&in->out, "; column %s is %s, Readside needs %s", column->name, is_not_null ? "nullable" : "not null",
+                      is_not_null ? "not null" : "nullable");
+    if (column->fallback != NULL && found->fallback == NULL)
+        buffer_printf(&in->out, "; column %s has no default", column->name);
+    if (!is_host_key(table, found))
+        buffer_puts(&in->out, "; the primary key is another than Readside needs");
+}
+
+static int check_host_table(struct sqlite *lite, const struct host_table *table, struct findings *findings, struct error *ret_error)
+{
+    struct inspection in = {.lite = lite, .sql = "", .out = BUFFER_INIT};
+    int result;
+
+    snprintf(in.name, sizeof in.name, "%s", table->name);
+    result = find_sql(lite, "table", in.name, &in.sql, ret_error);
+    if (result == 0 && in.sql[0] == '\0') {
+        findings_note_missing(findings, table->name);
+        return 0;
+    }
+    if (result == 0)
+        result = find_columns(&in, ret_error);
+    for (size_t i = 0; i < table->n_columns && result == 0; i++)
+        if (host_column_is_of(&table->columns[i], "sqlite"))
+            compare_host_column(&in, table, &table->columns[i]);
+    if (result == 0 && buffer_failed(&in.out))
+        result = sqlite_out_of_memory(ret_error);
+    if (result == 0 && in.out.size > 0)
+        findings_note_host_drift(findings, table->name, in.out.data);
+    buffer_free(&in.out);
     return result;
 }
+
+/* ---- The whole ---- */
 
 static int check_all(struct sqlite *lite, struct error *ret_error)
 {
     const struct store_scope *scope = &lite->store.scope;
     struct findings findings = {0};
-    int result = check_host_tables(lite, &findings, ret_error);
+    int result = 0;
 
+    for (size_t i = 0; i < HOST_TABLES && result == 0; i++)
+        result = check_host_table(lite, &host_tables[i], &findings, ret_error);
     for (uint32_t i = 0; i < scope->n_tables && result == 0; i++) {
         struct error failure = {0};
 
@@ -342,7 +381,7 @@ static int check_all(struct sqlite *lite, struct error *ret_error)
             *ret_error = failure;
         }
     }
-    if (result == 0 && findings.n_missing == 0)
+    if (result == 0 && findings.n_missing == 0 && !findings.has_host_drift)
         result = sqlite_check_version(lite, &findings, ret_error);
     if (result == 0)
         return findings_judge(&findings, lite->store.settings.uri, ret_error);

@@ -9,28 +9,37 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char host_tables[] =
-    "CREATE TABLE IF NOT EXISTS readside_projections (\n"
-    "    pipeline TEXT NOT NULL,\n    version INTEGER NOT NULL,\n    plugin TEXT NOT NULL,\n    revision INTEGER NOT NULL,\n"
-    "    state TEXT NOT NULL DEFAULT 'live',\n    created_at TEXT NOT NULL,\n    switched_at TEXT,\n"
-    "    PRIMARY KEY (pipeline, version)\n) STRICT, WITHOUT ROWID;\n"
-    "CREATE TABLE IF NOT EXISTS readside_tables (\n"
-    "    name TEXT PRIMARY KEY,\n    pipeline TEXT NOT NULL,\n    version INTEGER NOT NULL\n) STRICT, WITHOUT ROWID;\n"
-    "CREATE TABLE IF NOT EXISTS readside_positions (\n"
-    "    pipeline TEXT NOT NULL,\n    version INTEGER NOT NULL,\n    topic TEXT NOT NULL,\n    part INTEGER NOT NULL,\n"
-    "    cluster_id TEXT NOT NULL,\n    topic_id TEXT,\n    next_offset INTEGER NOT NULL,\n"
-    "    leader_epoch INTEGER NOT NULL DEFAULT -1,\n    epoch INTEGER NOT NULL DEFAULT 0,\n    owner TEXT,\n"
-    "    commit_seq INTEGER NOT NULL DEFAULT 0,\n    events INTEGER NOT NULL DEFAULT 0,\n"
-    "    backend_pid INTEGER, -- the process that claimed it\n    state TEXT NOT NULL DEFAULT 'running',\n    halt_kind TEXT,\n    halt_reason TEXT,\n    claimed_at TEXT,\n"
-    "    updated_at TEXT NOT NULL,\n    PRIMARY KEY (pipeline, version, topic, part)\n) STRICT, WITHOUT ROWID;\n"
-    "CREATE TABLE IF NOT EXISTS readside_outbox (\n"
-    "    position INTEGER PRIMARY KEY AUTOINCREMENT,\n    pipeline TEXT NOT NULL,\n    version INTEGER NOT NULL,\n"
-    "    topic TEXT NOT NULL,\n    key BLOB,\n    value BLOB,\n    headers TEXT NOT NULL,\n    source_topic TEXT NOT NULL,\n"
-    "    source_part INTEGER NOT NULL,\n    source_offset INTEGER NOT NULL,\n    created_at TEXT NOT NULL\n) STRICT;\n"
-    "CREATE TABLE IF NOT EXISTS readside_audit (\n"
-    "    id INTEGER PRIMARY KEY AUTOINCREMENT,\n    at TEXT NOT NULL,\n    actor TEXT NOT NULL,\n    action TEXT NOT NULL,\n"
-    "    pipeline TEXT NOT NULL,\n    version INTEGER NOT NULL,\n    topic TEXT,\n    part INTEGER,\n    old_offset INTEGER,\n"
-    "    new_offset INTEGER,\n    reason TEXT NOT NULL\n) STRICT;\n";
+/* ---- The host's tables ---- */
+
+const char *sqlite_host_type(enum host_type type)
+{
+    static const char *const names[] = {[HOST_NUMBER] = "INTEGER", [HOST_INT] = "INTEGER", [HOST_BIGINT] = "INTEGER",
+                                        [HOST_TEXT] = "TEXT",      [HOST_NAME] = "TEXT",   [HOST_UUID] = "TEXT",
+                                        [HOST_BYTES] = "BLOB",     [HOST_JSON] = "TEXT",   [HOST_TIME] = "TEXT"};
+
+    return names[type];
+}
+
+static void print_host_table(struct buffer *sql, const struct host_table *table)
+{
+    bool is_numbered = table->columns[0].type == HOST_NUMBER;
+    size_t n = 0;
+
+    buffer_printf(sql, "CREATE TABLE IF NOT EXISTS %s (", table->name);
+    for (size_t i = 0; i < table->n_columns; i++) {
+        const struct host_column *column = &table->columns[i];
+
+        if (!host_column_is_of(column, "sqlite"))
+            continue;
+        buffer_printf(sql, "%s\n    %s %s%s", n++ > 0 ? "," : "", column->name, sqlite_host_type(column->type),
+                      column->type == HOST_NUMBER ? " PRIMARY KEY AUTOINCREMENT" : column->is_null ? "" : " NOT NULL");
+        if (column->fallback != NULL)
+            buffer_printf(sql, " DEFAULT %s", column->fallback);
+    }
+    for (size_t i = 0; table->keys[i] != NULL && !is_numbered; i++)
+        buffer_printf(sql, "%s%s", i == 0 ? ",\n    PRIMARY KEY (" : ", ", table->keys[i]);
+    buffer_puts(sql, is_numbered ? "\n) STRICT;\n" : ")\n) STRICT, WITHOUT ROWID;\n");
+}
 
 /* ---- DDL ---- */
 
@@ -78,7 +87,8 @@ static void print_view(struct buffer *sql, const struct store_scope *scope, cons
 
 int sqlite_print_schema(const struct store_scope *scope, struct buffer *ret_sql, struct error *ret_error)
 {
-    buffer_puts(ret_sql, host_tables);
+    for (size_t i = 0; i < HOST_TABLES; i++)
+        print_host_table(ret_sql, &host_tables[i]);
     for (uint32_t i = 0; i < scope->n_tables; i++)
         if (!scope->tables[i].is_omitted) {
             print_table(ret_sql, scope, &scope->tables[i]);

@@ -681,6 +681,23 @@ static void test_silence_ends(void **state)
     scene_free(scene);
 }
 
+/* However many statements are under way: the server ends each in its time, and says so. */
+static void test_silence_is_measured_from_the_last_sign(void **state)
+{
+    struct scene *scene = scene_ready();
+    int64_t limit_us = scene->settings.statement_timeout_us;
+    int result;
+
+    (void)state;
+    fold_event(scene);
+    assert_int_equal(scene_start_write(scene, N_PARTITIONS), 0);
+    assert_in_range(store_deadline_us(scene->store), scene_now_us() + limit_us, scene_now_us() + limit_us + 10000000);
+    result = scene_finish(scene);
+    scene_settle(scene, N_PARTITIONS, result);
+    assert_int_equal(result, 0);
+    scene_free(scene);
+}
+
 /* ---- Connecting ---- */
 
 static int connect_to(struct scene *scene, const char *uri, const char *password)
@@ -721,6 +738,31 @@ static void test_refused_connections(void **state)
     FAILS(scene, ERROR_TRANSIENT, "cannot connect", connect_to(scene, "postgresql://127.0.0.1:1/x", password));
     FAILS(scene, ERROR_TRANSIENT, "cannot connect", connect_to(scene, "postgresql:///x?host=/nowhere", password));
     OK(scene, connect_to(scene, scene->uri, password));
+    scene_free(scene);
+}
+
+/* A host that is silent does not hide the others: each has its time. */
+static void test_the_next_host_of_a_list(void **state)
+{
+    struct scene *scene = scene_new();
+    const char *at = strstr(scene->uri, "127.0.0.1:"), *password = scene->settings.password;
+    char server[64], list[300];
+    struct relay *relay;
+
+    (void)state;
+    assert_non_null(at);
+    snprintf(server, sizeof server, "%.*s", (int)strcspn(at, "/?"), at);
+    relay = relay_new(atoi(server + strlen("127.0.0.1:")));
+    assert_non_null(relay);
+    relay_hold(relay);
+    scene->settings.connect_timeout_us = 500000;
+    snprintf(list, sizeof list, "127.0.0.1:1,127.0.0.1:%d,%s", relay_port(relay), server);
+    OK(scene, connect_to(scene, replaced(scene, server, list), password));
+    OK(scene, store_create_schema(scene->store, &scene->error));
+    OK(scene, scene_connect(scene));
+    snprintf(list, sizeof list, "127.0.0.1:1,127.0.0.1:%d", relay_port(relay));
+    FAILS(scene, ERROR_TRANSIENT, "cannot connect", connect_to(scene, replaced(scene, server, list), password));
+    relay_free(relay);
     scene_free(scene);
 }
 
@@ -989,7 +1031,9 @@ int main(void)
         cmocka_unit_test(test_what_is_in_flight_is_fenced),
         cmocka_unit_test(test_the_answer_to_commit_is_lost),
         cmocka_unit_test(test_silence_ends),
+        cmocka_unit_test(test_silence_is_measured_from_the_last_sign),
         cmocka_unit_test(test_refused_connections),
+        cmocka_unit_test(test_the_next_host_of_a_list),
         cmocka_unit_test(test_remote_servers_must_prove_themselves),
         cmocka_unit_test(test_a_read_only_server_is_refused),
         cmocka_unit_test(test_the_session_is_set_up),

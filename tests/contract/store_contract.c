@@ -64,6 +64,31 @@ static void test_drift_is_told(void **state)
 }
 
 /* What is missing does not hide what is wrong with the other tables. */
+/* A table of an older release, or of somebody who made it by hand. */
+static void test_drift_of_the_hosts_tables_is_told(void **state)
+{
+    struct scene *scene = scene_ready();
+
+    (void)state;
+    scene_execute(scene, "ALTER TABLE readside_positions RENAME COLUMN commit_seq TO sequence");
+    FAILS(scene, ERROR_CONFIG, "table readside_positions is not as `readside schema' prints it; column commit_seq is missing",
+          store_check_schema(scene->store, &scene->error));
+    scene_execute(scene, "ALTER TABLE readside_positions RENAME COLUMN sequence TO commit_seq");
+    OK(scene, store_check_schema(scene->store, &scene->error));
+    scene_execute(scene, "DROP TABLE readside_audit");
+    scene_execute(scene, scene_is_sqlite()
+                             ? "CREATE TABLE readside_audit (id TEXT NOT NULL, at TEXT NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL, "
+                               "pipeline TEXT NOT NULL, version INTEGER NOT NULL, topic TEXT, part INTEGER, old_offset INTEGER, "
+                               "new_offset INTEGER, reason TEXT)"
+                             : "CREATE TABLE readside_audit (id text, at timestamptz NOT NULL DEFAULT now(), actor text NOT NULL, action text "
+                               "NOT NULL, pipeline text NOT NULL, version int NOT NULL, topic text, part int, old_offset bigint, "
+                               "new_offset bigint, reason text)");
+    FAILS(scene, ERROR_CONFIG, "; column id is ", store_check_schema(scene->store, &scene->error));
+    FAILS(scene, ERROR_CONFIG, "; column reason is nullable, Readside needs not null", store_check_schema(scene->store, &scene->error));
+    FAILS(scene, ERROR_CONFIG, "; the primary key is another than Readside needs", store_check_schema(scene->store, &scene->error));
+    scene_free(scene);
+}
+
 static void test_everything_wrong_is_told_at_once(void **state)
 {
     struct scene *scene = scene_ready();
@@ -1089,6 +1114,7 @@ int main(void)
         cmocka_unit_test(test_schema_is_made_once_and_checked),
         cmocka_unit_test(test_printed_schema_is_the_one_that_fits),
         cmocka_unit_test(test_drift_is_told),
+        cmocka_unit_test(test_drift_of_the_hosts_tables_is_told),
         cmocka_unit_test(test_everything_wrong_is_told_at_once),
         cmocka_unit_test(test_a_view_of_another_version_stays),
         cmocka_unit_test(test_first_positions),
