@@ -323,7 +323,8 @@ struct rs_record {
     struct rs_text type;         /* the event's type; RS_TOMBSTONE for a null value */
     struct rs_text id;           /* the event's id; empty when it has none */
     int64_t version;             /* the event's version; 1 when it states none */
-    struct rs_timestamp time;    /* the event's own time where the pipeline names a field for it, else the record's timestamp */
+    struct rs_timestamp time;    /* the event's own time where the pipeline names a field for it, else the record's timestamp;
+                                    1970 when the record has none. Years 0001 to 9999: others are poison before any handler */
 };
 
 struct rs_header {

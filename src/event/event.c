@@ -10,6 +10,7 @@
 #include "event/field.h"
 #include "event/json.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -161,6 +162,18 @@ static int find_version(struct event_decoder *decoder, struct error *ret_error)
     return 0;
 }
 
+/* A producer may put any number there; one without a date harms only events that state no time of their own. */
+static int take_record_time(struct event_decoder *decoder, struct error *ret_error)
+{
+    int64_t timestamp_ms = decoder->record->timestamp_ms;
+
+    if (timestamp_ms < 0 || field_take_milliseconds(timestamp_ms, &decoder->facts.time.microseconds))
+        return 0;
+    return error_set(ret_error, ERROR_POISON,
+                     "the event's time: the record's timestamp, %" PRId64 " milliseconds since 1970, lies after the year 9999",
+                     timestamp_ms);
+}
+
 static int find_time(struct event_decoder *decoder, struct error *ret_error)
 {
     const struct place *place = &decoder->settings.time;
@@ -169,7 +182,7 @@ static int find_time(struct event_decoder *decoder, struct error *ret_error)
     enum json_type type;
 
     if (!look(decoder, place, &text, &type))
-        return 0;
+        return take_record_time(decoder, ret_error);
     if (type == JSON_STRING && field_read_time(text, false, moment))
         return 0;
     if ((type == JSON_NUMBER || place->kind == PLACE_HEADER) && field_read_time(text, true, moment))
@@ -193,7 +206,6 @@ static void note_record(struct event_decoder *decoder, const struct record *reco
         .value = {.data = record->value, .size = record->value_size},
         .id = {.data = "", .size = 0},
         .version = 1,
-        .time = {.microseconds = record->timestamp_ms < 0 ? 0 : record->timestamp_ms * 1000},
     };
 }
 

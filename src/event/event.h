@@ -26,7 +26,8 @@ struct event_settings {
     struct place type;    /* PLACE_NONE: every event is of type "" unless fixed_type is set */
     struct place id;      /* absent in an event: empty */
     struct place version; /* absent: 1 */
-    struct place time;    /* PLACE_NONE or absent: the record's timestamp. RFC 3339 text, or integer milliseconds since 1970 */
+    struct place time;    /* PLACE_NONE or absent: the record's timestamp, 0 without one. RFC 3339 text, or integer milliseconds
+                             since 1970 */
     const char *fixed_type; /* every event has this type; NULL: use `type` */
     uint32_t max_depth;   /* of nesting; deeper payloads are poison */
 };
@@ -39,7 +40,7 @@ struct event_decoder *event_decoder_free(struct event_decoder *decoder);
 
 /*
  * Decodes a record. The event's type is RS_TOMBSTONE when the value is NULL. POISON: not JSON (with line and column or byte), not an
- * object, type missing or not text, version not an integer, time malformed, nested too deep.
+ * object, type missing or not text, version not an integer, time malformed or beyond the year 9999, nested too deep.
  */
 int event_decode(struct event_decoder *decoder, const struct record *record, const struct event **ret_event,
                  struct error *ret_error) MUST_CHECK;

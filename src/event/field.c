@@ -185,7 +185,12 @@ bool field_read_time(struct rs_text text, bool is_number, int64_t *ret_microseco
 
     if (!is_number)
         return text_read_timestamp(text.data, text.size, ret_microseconds);
-    if (!text_read_int(text.data, text.size, &milliseconds) || milliseconds < first_millisecond || milliseconds > last_millisecond)
+    return text_read_int(text.data, text.size, &milliseconds) && field_take_milliseconds(milliseconds, ret_microseconds);
+}
+
+bool field_take_milliseconds(int64_t milliseconds, int64_t *ret_microseconds)
+{
+    if (milliseconds < first_millisecond || milliseconds > last_millisecond)
         return false;
     *ret_microseconds = milliseconds * 1000;
     return true;

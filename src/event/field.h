@@ -25,6 +25,8 @@ const char *field_type_name(uint32_t type);
 
 /* Milliseconds since 1970 as text, or RFC 3339. */
 bool field_read_time(struct rs_text text, bool is_number, int64_t *ret_microseconds);
+/* False: outside the years 0001 to 9999. */
+bool field_take_milliseconds(int64_t milliseconds, int64_t *ret_microseconds);
 
 /* As many bytes as a message shows, up to 60 and no part of a character. */
 int field_shown(const char *data, size_t size);

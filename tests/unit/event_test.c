@@ -147,6 +147,38 @@ static void test_wrong_facts_are_poison(void **state)
     expect_poison(&by_header, "{}", "t=T;w=noon", "time: the header w");
 }
 
+/* Kafka's timestamps are any 64-bit number that a producer cares to write. */
+static void test_record_times_without_a_date_are_poison(void **state)
+{
+    static const struct {
+        int64_t timestamp_ms;
+        int64_t time_us; /* -1: poison */
+    } cases[] = {
+        {-1, 0}, {INT64_MIN, 0}, {0, 0}, {INT64_C(253402300799999), INT64_C(253402300799999000)},
+        {INT64_C(253402300800000), -1}, {INT64_MAX / 1000 + 1, -1}, {INT64_MAX, -1},
+    };
+    struct event_decoder *decoder = event_decoder_new(&by_payload);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct record record = record_of("{\"type\":\"T\"}", NULL);
+        const struct event *event = NULL;
+        struct error error = {0};
+
+        record.timestamp_ms = cases[i].timestamp_ms;
+        assert_int_equal(event_decode(decoder, &record, &event, &error), cases[i].time_us < 0 ? ERROR_POISON : 0);
+        if (cases[i].time_us >= 0)
+            assert_int_equal(event_record(event)->time.microseconds, cases[i].time_us);
+        else
+            assert_non_null(strstr(error.text, "milliseconds since 1970, lies after the year 9999"));
+        record = record_of("{\"type\":\"T\",\"at\":86400000}", NULL); /* a time of its own: the record's is not looked at */
+        record.timestamp_ms = cases[i].timestamp_ms;
+        assert_int_equal(event_decode(decoder, &record, &event, &error), 0);
+        assert_int_equal(event_record(event)->time.microseconds, INT64_C(86400000000));
+    }
+    event_decoder_free(decoder);
+}
+
 /* ---- Documents ---- */
 
 static void test_what_is_not_json_is_poison_with_its_place(void **state)
@@ -448,6 +480,7 @@ int main(void)
         cmocka_unit_test(test_one_type_for_all),
         cmocka_unit_test(test_tombstones_have_a_type_and_no_fields),
         cmocka_unit_test(test_wrong_facts_are_poison),
+        cmocka_unit_test(test_record_times_without_a_date_are_poison),
         cmocka_unit_test(test_what_is_not_json_is_poison_with_its_place),
         cmocka_unit_test(test_nul_bytes_are_no_json),
         cmocka_unit_test(test_nesting_is_bounded),
