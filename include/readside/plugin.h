@@ -230,7 +230,7 @@ typedef enum rs_verdict (*rs_handler_function)(const struct rs_instance *self, c
                                                struct rs_batch *batch);
 
 #define RS_ANY "*"                /* a handler of every type that no other handler takes, RS_TOMBSTONE included */
-#define RS_TOMBSTONE "$tombstone" /* the type of a record whose value is null */
+#define RS_TOMBSTONE "$tombstone" /* the type of a record whose value is null; of another it is poison */
 
 /* The first handler in the array whose type and versions fit takes the event; RS_ANY comes after all others. */
 struct rs_handler {

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "config/loaded.h"
 #include "config/secrets.h"
+#include "readside/plugin.h"
 
 #include <regex.h>
 #include <stdlib.h>
@@ -317,6 +318,10 @@ static void check_pipeline(struct loading *loading, size_t at)
     check_plugin(loading, section, pipeline->plugin);
     check_start(loading, section, pipeline->start);
     check_origin(loading, section, "type_from", pipeline->type_from, "fixed:");
+    if (pipeline->type_from != NULL && strcmp(pipeline->type_from, "fixed:" RS_TOMBSTONE) == 0) {
+        COMPLAIN(loading, section, "type_from", " = \"%s\": %s is kept for records whose value is null; name another type",
+                 pipeline->type_from, RS_TOMBSTONE);
+    }
     check_origin(loading, section, "id_from", pipeline->id_from, "none");
     check_origin(loading, section, "version_from", pipeline->version_from, "none");
     check_origin(loading, section, "time_from", pipeline->time_from, "none");

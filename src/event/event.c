@@ -128,6 +128,9 @@ static int find_type(struct event_decoder *decoder, struct error *ret_error)
     if (type != JSON_STRING || memchr(text.data, '\0', text.size) != NULL ||
         (place->kind == PLACE_HEADER && !text_is_utf8(text.data, text.size, NULL)))
         return error_set(ret_error, ERROR_POISON, "no event type: the %s %s is not text", place_name(place), place->name);
+    if (rs_equals(text, RS_TOMBSTONE)) /* would run the handler that removes */
+        return error_set(ret_error, ERROR_POISON, "the event's type: the %s %s is " RS_TOMBSTONE
+                         ", which is kept for records whose value is null", place_name(place), place->name);
     decoder->facts.type = text;
     return 0;
 }

@@ -39,8 +39,9 @@ struct event_decoder *event_decoder_new(const struct event_settings *settings);
 struct event_decoder *event_decoder_free(struct event_decoder *decoder);
 
 /*
- * Decodes a record. The event's type is RS_TOMBSTONE when the value is NULL. POISON: not JSON (with line and column or byte), not an
- * object, type missing or not text, version not an integer, time malformed or beyond the year 9999, nested too deep.
+ * Decodes a record. The event's type is RS_TOMBSTONE when the value is NULL, and only then. POISON: not JSON (with line and column
+ * or byte), not an object, type missing, not text or RS_TOMBSTONE, version not an integer, time malformed or beyond the year 9999,
+ * nested too deep.
  */
 int event_decode(struct event_decoder *decoder, const struct record *record, const struct event **ret_event,
                  struct error *ret_error) MUST_CHECK;

@@ -581,6 +581,7 @@ static void test_origins_and_start(void **state)
     expect(PIPELINE_WITH("type_from = \"none\";"),
            "type_from = \"none\" is not known; write payload:PATH, header:NAME or fixed:TYPE");
     expect(PIPELINE_WITH("type_from = \"fixed:\";"), "type_from = \"fixed:\" is not known");
+    expect(PIPELINE_WITH("type_from = \"fixed:$tombstone\";"), "$tombstone is kept for records whose value is null");
     expect(PIPELINE_WITH("id_from = \"payload:\";"),
            "id_from = \"payload:\" is not known; write payload:PATH, header:NAME or none");
     expect(PIPELINE_WITH("time_from = \"at\";"), "time_from = \"at\" is not known");

@@ -132,6 +132,8 @@ static void test_wrong_facts_are_poison(void **state)
     expect_poison(&by_payload, "{\"type\":7}", NULL, "the field type is not text");
     expect_poison(&by_payload, "{\"type\":[\"a\"]}", NULL, "the field type is not text");
     expect_poison(&by_payload, "{\"type\":\"a\\u0000b\"}", NULL, "the field type is not text");
+    expect_poison(&by_payload, "{\"type\":\"$tombstone\"}", NULL, "the field type is $tombstone, which is kept for records");
+    expect_poison(&by_header, "{}", "t=$tombstone", "the header t is $tombstone, which is kept for records");
     expect_poison(&by_header, "{}", "i=e", "the header t is missing");
     expect_poison(&by_header, "{}", "t=\xff", "the header t is not text");
     expect_poison(&by_payload, "{\"type\":\"T\",\"id\":true}", NULL, "the field id is not text");
