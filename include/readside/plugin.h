@@ -20,8 +20,8 @@
  * event, later calls do nothing and getters return zero or empty. The host reports that first reason with the event's topic,
  * partition, offset and key. So a handler needs no check after each line; only rs_alloc() and rs_setup_alloc() return NULL.
  * A marked event is RS_POISON when the event is at fault (a field, a key or a value that does not fit) and RS_BROKEN when the
- * plugin is (a table or column that does not exist, a value of another type than the column's, another number of keys, a read of
- * a shared table), whatever the handler returns; only RS_BROKEN from the handler outweighs it.
+ * plugin is (a table or column that does not exist, a value or key of another type than the column's, another number of keys, a
+ * read of a shared table), whatever the handler returns; only RS_BROKEN from the handler outweighs it.
  *
  * Deterministic. A handler depends on (event, rows, options) only: no threads, clocks, randomness or I/O. It may run more than
  * once for an event (its row had to be loaded first, a transaction was rolled back); only one run counts. In a run that is

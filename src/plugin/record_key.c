@@ -87,8 +87,8 @@ int record_key_check_types(const struct table *table, const struct rs_value *key
         if (keys[i].type == 0)
             return error_set(ret_error, ERROR_POISON, "%s.%s: the key is null", table->name, column->name);
         if (keys[i].type != (uint32_t)column->type)
-            return error_set(ret_error, ERROR_POISON, "%s.%s: the key given is not %s", table->name, column->name,
-                             field_type_name(column->type));
+            return error_set(ret_error, ERROR_BUG, "%s.%s: the key that the handler gives is not %s: mend the plugin", table->name,
+                             column->name, field_type_name(column->type));
     }
     return 0;
 }

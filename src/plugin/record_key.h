@@ -16,7 +16,8 @@
 int record_key_check(const struct table *table, const struct rs_bytes *record_key, const struct rs_value *first,
                      struct error *ret_error) MUST_CHECK;
 
-/* Are the values of the key columns' types? POISON: what a key is made of comes from the event. */
+/* Are the values of the key columns' types? BUG: the handler chose the type, so no event would do. POISON: null, which an event
+ * may bring about. */
 int record_key_check_types(const struct table *table, const struct rs_value *keys, struct error *ret_error) MUST_CHECK;
 
 /* The record key as a value of a key column's type; false: none, or not readable as one. */

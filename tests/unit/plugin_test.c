@@ -368,13 +368,23 @@ SCRIPT(int_as_key)
     return RS_DONE;
 }
 
+SCRIPT(null_as_key)
+{
+    const struct rs_value keys[] = {rs_value_string("a"), rs_value_null()};
+
+    (void)event, (void)touch(batch);
+    rs_add_int(rs_row_at(batch, THINGS, keys, 2), N, 1);
+    return RS_DONE;
+}
+
 static void test_the_record_key_is_the_first_key(void **state)
 {
     struct world world;
 
     (void)state;
     expect_error(other_key, ERROR_POISON, "things.id is \"b\", the record key is \"a\"");
-    expect_error(int_as_key, ERROR_POISON, "things.id: the key given is not a string");
+    expect_error(int_as_key, ERROR_BUG, "things.id: the key that the handler gives is not a string: mend the plugin");
+    expect_error(null_as_key, ERROR_POISON, "things.part: the key is null");
     open_world(&world);
     assert_int_equal(apply(&world, "a", "{\"type\":\"Run\"}", follower), APPLY_DONE);
     assert_int_equal(apply(&world, NULL, "{\"type\":\"Run\"}", only_shared), APPLY_DONE);

@@ -356,7 +356,7 @@ static void test_naughty_handlers_harm_nobody(void **state)
     } cases[] = {
         {"Done", APPLY_DONE}, {"Skip", APPLY_SKIPPED}, {"Poison", ERROR_POISON}, {"Broken", ERROR_BUG}, {"Verdict99", ERROR_BUG},
         {"UndeclaredRead", APPLY_NEEDS_ROWS}, {"UnknownColumn", ERROR_BUG}, {"UnknownTable", ERROR_BUG}, {"OtherType", ERROR_BUG},
-        {"GetOtherType", ERROR_BUG}, {"SetKey", ERROR_BUG}, {"SetNull", ERROR_POISON}, {"MaxOfBool", ERROR_BUG}, {"KeyType", ERROR_POISON},
+        {"GetOtherType", ERROR_BUG}, {"SetKey", ERROR_BUG}, {"SetNull", ERROR_POISON}, {"MaxOfBool", ERROR_BUG}, {"KeyType", ERROR_BUG},
         {"KeyCount", ERROR_BUG}, {"KeyNull", ERROR_POISON}, {"LeftOut", ERROR_BUG}, {"SharedGet", ERROR_BUG}, {"SharedExists", ERROR_BUG},
         {"SharedSet", ERROR_BUG}, {"SharedOther", ERROR_BUG}, {"SharedRemove", ERROR_BUG}, {"EmitNowhere", ERROR_BUG},
         {"MissingField", ERROR_POISON}, {"PastTheEnd", ERROR_POISON}, {"TooLong", ERROR_POISON}, {"TooPrecise", ERROR_POISON},
