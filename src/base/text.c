@@ -6,11 +6,14 @@
 #include "base/text.h"
 #include "base/decimal.h"
 
+#include <arpa/inet.h>
 #include <limits.h>
 #include <locale.h>
 #include <math.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define HIGH_BITS UINT64_C(0x8080808080808080)
 #define LOW_BITS UINT64_C(0x0101010101010101)
@@ -381,6 +384,30 @@ bool text_is_name(const char *text, size_t max_size)
         }
     }
     return size > 0;
+}
+
+bool text_is_local_host(const char *host, size_t size)
+{
+    static const char name[] = "localhost";
+    bool has_brackets = size > 1 && host[0] == '[' && host[size - 1] == ']';
+    char address[INET6_ADDRSTRLEN];
+    struct in6_addr ipv6;
+    struct in_addr ipv4;
+
+    if (size == sizeof name - 1 && strncasecmp(host, name, size) == 0) {
+        return true;
+    }
+    host += has_brackets;
+    size -= has_brackets ? 2 : 0;
+    if (size >= sizeof address || memchr(host, '\0', size) != NULL) {
+        return false;
+    }
+    memcpy(address, host, size);
+    address[size] = '\0';
+    if (!has_brackets && inet_pton(AF_INET, address, &ipv4) == 1) {
+        return ntohl(ipv4.s_addr) >> 24 == IN_LOOPBACKNET;
+    }
+    return inet_pton(AF_INET6, address, &ipv6) == 1 && IN6_IS_ADDR_LOOPBACK(&ipv6);
 }
 
 static unsigned min_of(unsigned a, unsigned b)

@@ -40,6 +40,10 @@ bool text_read_size(const char *text, int64_t *ret_bytes);
 /* Is it [a-z][a-z0-9_]* of at most max_size bytes? */
 bool text_is_name(const char *text, size_t max_size);
 
+/* Is it this machine beyond doubt: localhost, an address 127.x.y.z or ::1 (the latter in brackets as well)? Other names are taken
+ * for another machine's, whatever they resolve to. */
+bool text_is_local_host(const char *host, size_t size);
+
 /* Levenshtein distance, for "did you mean"; texts over 64 bytes are far from everything. */
 unsigned text_distance(const char *a, const char *b);
 

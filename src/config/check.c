@@ -12,7 +12,6 @@
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 enum { TOPIC_MAX_SIZE = 249, WORKER_NAME_MAX_SIZE = 64, GROUP_ID_MAX_SIZE = 200 };
 
@@ -64,17 +63,11 @@ static bool is_server(const char *server, size_t size)
 
 static bool is_local(const char *server, size_t size)
 {
-    static const char *const hosts[] = {"localhost", "127.", "[::1]"};
+    const char *close = *server == '[' ? memchr(server, ']', size) : NULL;
+    const char *colon = memchr(server, ':', size);
+    const char *end = close != NULL ? close + 1 : colon != NULL ? colon : server + size;
 
-    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
-        size_t host_size = strlen(hosts[i]);
-
-        if (size >= host_size && strncasecmp(server, hosts[i], host_size) == 0 &&
-            (i == 1 || size == host_size || server[host_size] == ':')) {
-            return true;
-        }
-    }
-    return false;
+    return text_is_local_host(server, (size_t)(end - server));
 }
 
 /* Returns whether all of them are on this machine. */

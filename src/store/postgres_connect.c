@@ -4,8 +4,8 @@
 #include "store/postgres.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 
-#include <arpa/inet.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,21 +18,10 @@ static int64_t now_us(void)
     return clock_system.monotonic_us(clock_system.self);
 }
 
-/* Names of hosts are taken at their word, but for localhost; numbers must be loopback addresses. */
+/* Nothing, a path and an abstract name are sockets of this machine. */
 static bool is_local_host(const char *host, size_t size)
 {
-    struct in_addr ipv4;
-    char name[64];
-
-    if (size == 0 || host[0] == '/' || host[0] == '@')
-        return true;
-    if (size >= sizeof name)
-        return false;
-    memcpy(name, host, size);
-    name[size] = '\0';
-    if (inet_pton(AF_INET, name, &ipv4) == 1)
-        return ntohl(ipv4.s_addr) >> 24 == 127;
-    return strcmp(name, "localhost") == 0 || strcmp(name, "::1") == 0;
+    return size == 0 || host[0] == '/' || host[0] == '@' || text_is_local_host(host, size);
 }
 
 /* A comma-separated list is local when each of its hosts is. */

@@ -771,13 +771,13 @@ static void test_remote_servers_must_prove_themselves(void **state)
     static const char *const refused[] = {
         "postgresql://db.example/x?sslmode=disable",  "postgresql://db.example/x?sslmode=require",
         "postgresql://10.0.0.1/x?sslmode=prefer",     "postgresql://127.0.0.1,10.0.0.1/x?sslmode=disable",
-        "postgresql://127.example/x?sslmode=disable", "host=localhost hostaddr=10.0.0.1 sslmode=allow",
+        "postgresql://127.example.com/x?sslmode=disable", "host=localhost hostaddr=10.0.0.1 sslmode=allow",
         "service=there sslmode=disable",
     };
     static const char *const accepted[] = {
         "postgresql://db.example/x",         "postgresql://db.example/x?sslmode=verify-full", "postgresql://127.0.0.2/x?sslmode=disable",
         "postgresql://[::1]/x?sslmode=disable", "postgresql://localhost/x?sslmode=disable",   "postgresql:///x?host=/run&sslmode=disable",
-        "postgresql:///x",
+        "postgresql:///x",                      "postgresql://127.1.2.3/x?sslmode=disable",
     };
     struct scene *scene = scene_new();
 

@@ -645,16 +645,40 @@ static void test_kafka_security(void **state)
            "kafka.security_protocol = \"sasl_ssl\" needs the key `sasl_mechanism'");
     expect_only(KAFKA_WITH("security_protocol = \"ssl\"; ssl_key_location = \"k\";"),
                 "test.conf:1: kafka: ssl_certificate_location and ssl_key_location need each other");
-    expect_only(
-        "kafka = { bootstrap_servers = \"k:9092,localhost:1\"; security_protocol = \"sasl_plaintext\"; sasl_mechanism = "
-        "\"PLAIN\";\n"
-        "sasl_username = \"u\"; sasl_password = \"env:READSIDE_TEST_SECRET\"; };\n" STORE PIPELINE(""),
-        "test.conf:1: kafka.security_protocol = \"sasl_plaintext\" shows the password to the network; use sasl_ssl (or set "
-        "kafka.allow_plaintext = true)");
-    config_free(load(
-        "kafka = { bootstrap_servers = \"127.0.0.1:9092,[::1]:1\"; security_protocol = \"sasl_plaintext\";\n"
-        "sasl_mechanism = \"PLAIN\"; sasl_username = \"u\"; sasl_password = \"env:READSIDE_TEST_SECRET\"; };\n" STORE PIPELINE(
-            "")));
+}
+
+static struct buffer sasl_plaintext_to(const char *servers)
+{
+    struct buffer text = BUFFER_INIT;
+
+    buffer_printf(&text,
+                  "kafka = { bootstrap_servers = \"%s\"; security_protocol = \"sasl_plaintext\"; sasl_mechanism = \"PLAIN\";\n"
+                  "sasl_username = \"u\"; sasl_password = \"env:READSIDE_TEST_SECRET\"; };\n" STORE PIPELINE(""),
+                  servers);
+    return text;
+}
+
+static void test_passwords_go_to_this_machine_only(void **state)
+{
+    static const char *const local[] = {"localhost:9092", "localhost", "127.0.0.1:9092,[::1]:1", "127.1.2.3", "[::1]", "LOCALHOST:1"};
+    static const char *const remote[] = {"k:9092", "k:9092,localhost:1", "localhost:1,k:9092", "127.example.com", "127.example.com:9092",
+                                         "127.0.0.1,127.0.0.1.example.com:9092", "localhost.example.com", "[::2]:9092", "[::11]"};
+
+    (void)state;
+    setenv("READSIDE_TEST_SECRET", "hunter2", 1);
+    for (size_t i = 0; i < sizeof local / sizeof local[0]; i++) {
+        struct buffer text = sasl_plaintext_to(local[i]);
+
+        config_free(load(text.data));
+        buffer_free(&text);
+    }
+    for (size_t i = 0; i < sizeof remote / sizeof remote[0]; i++) {
+        struct buffer text = sasl_plaintext_to(remote[i]);
+
+        expect_only(text.data, "test.conf:1: kafka.security_protocol = \"sasl_plaintext\" shows the password to the network; use "
+                               "sasl_ssl (or set kafka.allow_plaintext = true)");
+        buffer_free(&text);
+    }
 }
 
 static void test_client_properties(void **state)
@@ -1035,6 +1059,7 @@ int main(void)
         cmocka_unit_test(test_servers),
         cmocka_unit_test(test_embedded_broker),
         cmocka_unit_test(test_kafka_security),
+        cmocka_unit_test(test_passwords_go_to_this_machine_only),
         cmocka_unit_test(test_client_properties),
         cmocka_unit_test(test_literal_secrets),
         cmocka_unit_test(test_secrets_that_cannot_be_had),

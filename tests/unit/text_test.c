@@ -376,6 +376,26 @@ static void test_names(void **state)
     assert_false(text_is_name("\xc3\xa9", 5));
 }
 
+static void test_local_hosts(void **state)
+{
+    static const char *const local[] = {"localhost", "LocalHost", "127.0.0.1", "127.1.2.3", "127.255.255.255", "::1", "[::1]",
+                                        "0:0:0:0:0:0:0:1", "[0000:0000:0000:0000:0000:0000:0000:0001]"};
+    static const char *const remote[] = {"", "[]", "[", "127.example.com", "127.0.0.1.example.com", "127.", "127.0.0.1:9092", "127.0.0.256",
+                                         "128.0.0.1", "10.127.0.1", "[127.0.0.1]", "::2", "[::]", "[::1", "::1]", "[[::1]]", "localhost.example.com",
+                                         "localhostx", "/run/postgresql", "@postgresql", "db.example.com",
+                                         "0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0001"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(local); i++) {
+        assert_true(text_is_local_host(local[i], strlen(local[i])));
+    }
+    for (size_t i = 0; i < COUNT(remote); i++) {
+        assert_false(text_is_local_host(remote[i], strlen(remote[i])));
+    }
+    assert_true(text_is_local_host("localhost:9092", 9));
+    assert_false(text_is_local_host("127.0.0.1\0.example.com", 22));
+}
+
 static void test_distance(void **state)
 {
     char longer[80];
@@ -409,6 +429,7 @@ int main(void)
         cmocka_unit_test(test_base64),
         cmocka_unit_test(test_units),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_local_hosts),
         cmocka_unit_test(test_distance),
     };
 
