@@ -173,7 +173,7 @@ static int run_check(int argc, char **argv)
         check_pipeline(&check, has_broker);
     }
     if (cli_value(&cli_command_check, &arguments, "dump") != NULL) {
-        config_dump(check.context.config, &dump);
+        context_dump(&check.context, &dump);
         printf("\n%s", dump.size > 0 ? dump.data : "");
         buffer_free(&dump);
     }

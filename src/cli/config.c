@@ -47,7 +47,7 @@ static int run_config(int argc, char **argv)
     } else {
         exit_code = context_load(&context, arguments.words[0]);
         if (exit_code == EXIT_CODE_OK)
-            config_dump(context.config, &text);
+            context_dump(&context, &text);
         context_close(&context);
     }
     return exit_code == EXIT_CODE_OK ? print_text(&text) : exit_code;

@@ -28,6 +28,38 @@ int context_load(struct context *context, const char *config_path)
     return exit_code_of(result);
 }
 
+/* The plugin asked last: options come pipeline by pipeline. */
+struct asked {
+    const struct config *config;
+    const struct config_pipeline *pipeline;
+    struct projection *projection; /* NULL: it cannot be loaded, which is for `check' to say */
+};
+
+static bool is_plain(void *context, const struct config_pipeline *pipeline, const char *option)
+{
+    struct asked *asked = context;
+    struct error failure = {0};
+
+    if (asked->pipeline != pipeline) {
+        asked->pipeline = pipeline;
+        asked->projection = projection_free(asked->projection);
+        if (plugin_load(pipeline->plugin, asked->config->worker.plugin_path, &asked->projection, &failure) != 0)
+            asked->projection = NULL;
+    }
+    for (uint32_t i = 0; asked->projection != NULL && i < asked->projection->n_options; i++)
+        if (strcmp(asked->projection->options[i].name, option) == 0)
+            return (asked->projection->options[i].flags & RS_SECRET) == 0;
+    return false;
+}
+
+void context_dump(const struct context *context, struct buffer *ret_text)
+{
+    struct asked asked = {.config = context->config};
+
+    config_dump(context->config, is_plain, &asked, ret_text);
+    projection_free(asked.projection);
+}
+
 int context_find_pipeline(struct context *context, const char *name)
 {
     const struct config *config = context->config;

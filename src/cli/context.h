@@ -21,6 +21,9 @@ struct context {
 };
 
 int context_load(struct context *context, const char *config_path);
+/* The effective configuration for people. Asks the plugins which of their options are secret; where a plugin cannot be loaded, or
+ * has no such option, the value is hidden. */
+void context_dump(const struct context *context, struct buffer *ret_text);
 int context_find_pipeline(struct context *context, const char *name);
 /* Loads the plugin with the pipeline's options. */
 int context_open_plugin(struct context *context);

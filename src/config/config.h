@@ -119,8 +119,14 @@ struct config *config_free(struct config *config);
 
 const struct config_pipeline *config_find_pipeline(const struct config *config, const char *name); /* NULL: none */
 
-/* The effective configuration as a config file, secrets hidden. */
-void config_dump(const struct config *config, struct buffer *ret_text);
+/* May everybody see the value of this option of the pipeline's plugin? */
+typedef bool config_option_test(void *context, const struct config_pipeline *pipeline, const char *option);
+
+/*
+ * The effective configuration as a config file, secrets hidden. Of a plugin's options those are shown that is_plain says and whose
+ * names do not tell of a secret; is_plain NULL: the names alone tell, which is too little for people to see.
+ */
+void config_dump(const struct config *config, config_option_test *is_plain, void *context, struct buffer *ret_text);
 /* The commented sample of every key (conf/readside.conf.sample), and the KEYS section of the manual page, from the key table. */
 void config_print_sample(struct buffer *ret_text);
 void config_print_manual(struct buffer *ret_text);

@@ -11,6 +11,13 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* For whom it is. */
+struct dump {
+    bool with_secrets; /* for fingerprints only */
+    config_option_test *is_plain;
+    void *context;
+};
+
 static void put_quoted(struct buffer *text, const char *value)
 {
     buffer_putc(text, '"');
@@ -31,9 +38,9 @@ static void put_quoted(struct buffer *text, const char *value)
 }
 
 /* Names the reference where there is one; it is no secret itself. */
-static void put_secret(struct buffer *text, const struct section_key *slot, const char *value, bool with_secrets)
+static void put_secret(struct buffer *text, const struct section_key *slot, const char *value, const struct dump *dump)
 {
-    if (with_secrets) {
+    if (dump->with_secrets) {
         put_quoted(text, value);
     } else {
         put_quoted(text, slot->reference == NULL ? "(hidden)" : slot->reference);
@@ -80,7 +87,16 @@ static bool has_key(const struct section *section, const char *property)
     return false;
 }
 
-static void put_pairs(struct buffer *text, const struct section *section, const struct key *key, bool with_secrets)
+/* Of options the plugin knows; of properties and files there are no secret ones. */
+static bool is_secret(const struct section *section, const struct key *key, const struct config_pair *pair,
+                      const struct dump *dump)
+{
+    bool is_option = section->group == &key_groups[GROUP_PIPELINE] && strcmp(key->name, "options") == 0;
+
+    return pair->is_secret || (is_option && dump->is_plain != NULL && !dump->is_plain(dump->context, section->object, pair->name));
+}
+
+static void put_pairs(struct buffer *text, const struct section *section, const struct key *key, const struct dump *dump)
 {
     const struct config_pairs *pairs = section_member(section, key);
     bool are_properties = strcmp(key->name, "properties") == 0;
@@ -88,13 +104,14 @@ static void put_pairs(struct buffer *text, const struct section *section, const 
     buffer_puts(text, "{ ");
     for (size_t i = 0; i < pairs->n; i++) {
         const struct config_pair *pair = &pairs->items[i];
+        bool is_shown = dump->with_secrets || secret_is_reference(pair->value) || !is_secret(section, key, pair, dump);
 
         if (are_properties && has_key(section, pair->name)) {
             continue;
         }
         put_name(text, pair->name, are_properties);
         buffer_puts(text, " = ");
-        put_quoted(text, pair->is_secret && !with_secrets && !secret_is_reference(pair->value) ? "(hidden)" : pair->value);
+        put_quoted(text, is_shown ? pair->value : "(hidden)");
         buffer_puts(text, "; ");
     }
     buffer_puts(text, "}");
@@ -112,13 +129,13 @@ static const char *text_of(const struct section *section, const struct key *key,
 }
 
 static void put_text(struct buffer *text, const struct section *section, const struct key *key, const struct section_key *slot,
-                     bool with_secrets)
+                     const struct dump *dump)
 {
     const char *value = text_of(section, key, slot);
 
-    if ((key->flags & KEY_SECRET) != 0 || (slot->reference != NULL && !with_secrets)) {
-        put_secret(text, slot, value, with_secrets);
-    } else if (section->group == &key_groups[GROUP_STORE] && strcmp(key->name, "uri") == 0 && !with_secrets) {
+    if ((key->flags & KEY_SECRET) != 0 || (slot->reference != NULL && !dump->with_secrets)) {
+        put_secret(text, slot, value, dump);
+    } else if (section->group == &key_groups[GROUP_STORE] && strcmp(key->name, "uri") == 0 && !dump->with_secrets) {
         put_uri(text, value);
     } else {
         put_quoted(text, value);
@@ -143,7 +160,7 @@ static bool is_set(const struct section *section, const struct key *key, const s
 }
 
 static void put_value(struct buffer *text, const struct section *section, const struct key *key, const struct section_key *slot,
-                      bool with_secrets)
+                      const struct dump *dump)
 {
     char unit[UNITS_TEXT_SIZE];
 
@@ -164,17 +181,17 @@ static void put_value(struct buffer *text, const struct section *section, const 
         put_list(text, section_member(section, key));
         break;
     case KEY_PAIRS:
-        put_pairs(text, section, key, with_secrets);
+        put_pairs(text, section, key, dump);
         break;
     case KEY_TEXT:
     case KEY_CHOICE:
     case KEY_STORE:
-        put_text(text, section, key, slot, with_secrets);
+        put_text(text, section, key, slot, dump);
         break;
     }
 }
 
-void dump_section(const struct section *section, bool with_secrets, struct buffer *ret_text)
+static void dump_section(const struct section *section, const struct dump *dump, struct buffer *ret_text)
 {
     const char *dot = strchr(section->path, '.');
     const char *indent = dot == NULL ? "" : "    ";
@@ -185,34 +202,35 @@ void dump_section(const struct section *section, bool with_secrets, struct buffe
 
         if (is_set(section, key, &section->keys[i])) {
             buffer_printf(ret_text, "%s    %s = ", indent, key->name);
-            put_value(ret_text, section, key, &section->keys[i], with_secrets);
+            put_value(ret_text, section, key, &section->keys[i], dump);
             buffer_puts(ret_text, ";\n");
         }
     }
     buffer_printf(ret_text, "%s};\n", indent);
 }
 
-static void dump_named(const struct section *sections, size_t n, struct buffer *ret_text)
+static void dump_named(const struct section *sections, size_t n, const struct dump *dump, struct buffer *ret_text)
 {
     if (n == 0) {
         return;
     }
     buffer_printf(ret_text, "\n%s = {\n", sections[0].group->name);
     for (size_t i = 0; i < n; i++) {
-        dump_section(&sections[i], false, ret_text);
+        dump_section(&sections[i], dump, ret_text);
     }
     buffer_puts(ret_text, "};\n");
 }
 
-void config_dump(const struct config *config, struct buffer *ret_text)
+void config_dump(const struct config *config, config_option_test *is_plain, void *context, struct buffer *ret_text)
 {
     const struct loaded *loaded = (const struct loaded *)config;
+    const struct dump dump = {.is_plain = is_plain, .context = context};
 
-    dump_section(&loaded->worker, false, ret_text);
+    dump_section(&loaded->worker, &dump, ret_text);
     buffer_putc(ret_text, '\n');
-    dump_section(&loaded->kafka, false, ret_text);
-    dump_named(loaded->stores, config->n_stores, ret_text);
-    dump_named(loaded->pipelines, config->n_pipelines, ret_text);
+    dump_section(&loaded->kafka, &dump, ret_text);
+    dump_named(loaded->stores, config->n_stores, &dump, ret_text);
+    dump_named(loaded->pipelines, config->n_pipelines, &dump, ret_text);
 }
 
 /* What a task of the pipeline is made of: the worker's name and plugins, Kafka, its store and itself. 0: out of memory. */
@@ -220,13 +238,14 @@ uint64_t config_pipeline_fingerprint(const struct config *config, const struct c
 {
     const uint64_t seed = 0x9d1c; /* any: fingerprints are compared within one process */
     const struct loaded *loaded = (const struct loaded *)config;
+    const struct dump all = {.with_secrets = true};
     struct buffer text = BUFFER_INIT;
     uint64_t hash = 0;
 
     buffer_printf(&text, "%s\n%s\n", config->worker.name, config->worker.plugin_path);
-    dump_section(&loaded->kafka, true, &text);
-    dump_section(&loaded->stores[pipeline->store - config->stores], true, &text);
-    dump_section(&loaded->pipelines[pipeline - config->pipelines], true, &text);
+    dump_section(&loaded->kafka, &all, &text);
+    dump_section(&loaded->stores[pipeline->store - config->stores], &all, &text);
+    dump_section(&loaded->pipelines[pipeline - config->pipelines], &all, &text);
     if (!buffer_failed(&text)) {
         hash = hash_bytes(text.data, text.size, seed);
         explicit_bzero(text.data, text.size);

@@ -75,7 +75,5 @@ void value_set_default(struct loading *loading, const struct section *section, c
 void derive_settings(struct loading *loading);
 /* check.c */
 void check_settings(struct loading *loading);
-/* dump.c: with_secrets for fingerprints only. */
-void dump_section(const struct section *section, bool with_secrets, struct buffer *ret_text);
 
 #endif

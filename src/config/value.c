@@ -338,7 +338,7 @@ static const char *scalar_text(struct loading *loading, const config_setting_t *
     }
 }
 
-/* The plugin alone knows which options are secret; a dump hides more rather than less. */
+/* The plugin alone knows which options are secret; a dump hides these as well, whatever it says. */
 static bool sounds_secret(const char *name)
 {
     return strcasestr(name, "password") != NULL || strcasestr(name, "secret") != NULL || strcasestr(name, "token") != NULL;

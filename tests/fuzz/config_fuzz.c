@@ -50,13 +50,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buffer second = BUFFER_INIT;
 
     if (load(data, size, &config, &problems) == 0) {
-        config_dump(config, &first);
+        config_dump(config, NULL, NULL, &first);
         /* A hidden literal is "(hidden)" in the dump, which is a literal that the same switch allows. */
         if (load(first.data, first.size, &again, &problems) != 0) {
             fprintf(stderr, "%s\n%s\n", problems.data, first.data);
             abort();
         }
-        config_dump(again, &second);
+        config_dump(again, NULL, NULL, &second);
         if (strcmp(first.data, second.data) != 0) {
             fprintf(stderr, "%s\n---\n%s\n", first.data, second.data);
             abort();

@@ -35,6 +35,7 @@ static const struct rs_table tables[] = {
 static const struct rs_option options[] = {
     {.name = "on_open", .type = RS_OPTION_CHOICE, .fallback = "nothing", .choices = "nothing|crash|hang|refuse",
      .summary = "what open() does"},
+    {.name = "pin", .type = RS_OPTION_INT, .flags = RS_SECRET, .fallback = "0", .summary = "a secret whose name does not say so"},
 };
 
 static int *volatile nowhere;

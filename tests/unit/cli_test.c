@@ -251,6 +251,49 @@ static void test_check_offline(void **state)
     unlink(path);
 }
 
+static void write_options(const char *path, const char *plugin, const char *options)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    fprintf(file,
+            "worker = { plugin_path = \"%s/tests/plugins\"; };\n"
+            "kafka = { bootstrap_servers = \"localhost:1\"; };\n"
+            "stores = { main = { kind = \"sqlite\"; uri = \"rows.db\"; }; };\n"
+            "pipelines = { p = { topics = [ \"t\" ]; plugin = \"%s\"; options = { %s }; }; };\n",
+            getenv("READSIDE_BUILD"), plugin, options);
+    fclose(file);
+}
+
+static void expect_options(char *path, const char *plugin, const char *options, const char *shown)
+{
+    write_options(path, plugin, options);
+    RUN(STDOUT_FILENO, "config", path);
+    assert_non_null(strstr(captured, shown));
+    assert_null(strstr(captured, "40175"));
+    RUN(STDOUT_FILENO, "check", "--offline", "--dump", path);
+    assert_non_null(strstr(captured, shown));
+    assert_null(strstr(captured, "40175"));
+}
+
+/* Shown is what the plugin declares and does not call a secret; a literal secret is refused, but not before the dump. */
+static void test_dumps_hide_what_the_plugin_calls_secret(void **state)
+{
+    char path[] = "/tmp/readside-cli-XXXXXX";
+    int file = mkstemp(path);
+
+    (void)state;
+    assert_true(file >= 0);
+    close(file);
+    expect_options(path, "naughty", "on_open = \"nothing\"; pin = 40175; pni = 40175;",
+                   "options = { on_open = \"nothing\"; pin = \"(hidden)\"; pni = \"(hidden)\"; }");
+    expect_options(path, "naughty", "on_open = \"nothing\"; pin = \"env:PIN\";",
+                   "options = { on_open = \"nothing\"; pin = \"env:PIN\"; }");
+    expect_options(path, "not_there", "on_open = \"nothing\"; pin = 40175; other = \"file:pin\";",
+                   "options = { on_open = \"(hidden)\"; pin = \"(hidden)\"; other = \"file:pin\"; }");
+    unlink(path);
+}
+
 static void test_version(void **state)
 {
     (void)state;
@@ -449,6 +492,7 @@ int main(void)
         cmocka_unit_test(test_positions_says_what_it_wants),
         cmocka_unit_test(test_a_missing_config_is_named),
         cmocka_unit_test(test_check_offline),
+        cmocka_unit_test(test_dumps_hide_what_the_plugin_calls_secret),
         cmocka_unit_test(test_version),
         cmocka_unit_test(test_words_and_options_in_any_order),
         cmocka_unit_test(test_an_option_given_again_and_again),

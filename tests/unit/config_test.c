@@ -329,7 +329,7 @@ static void test_dump_can_be_loaded_and_hides_secrets(void **state)
     char *token;
 
     (void)state;
-    config_dump(config, &first);
+    config_dump(config, NULL, NULL, &first);
     assert_false(buffer_failed(&first));
     assert_null(strstr(first.data, "hunter"));
     assert_non_null(strstr(first.data, "sasl_password = \"env:READSIDE_TEST_SECRET\";"));
@@ -338,7 +338,7 @@ static void test_dump_can_be_loaded_and_hides_secrets(void **state)
     assert_non_null(token);
     config_free(config);
     config = load(first.data);
-    config_dump(config, &second);
+    config_dump(config, NULL, NULL, &second);
     assert_string_equal(second.data, first.data);
     config_free(config);
     buffer_free(&first);
@@ -356,7 +356,7 @@ static void test_dump_masks_passwords_in_uris(void **state)
 
     (void)state;
     assert_string_equal(config->stores[2].password, "hunter5");
-    config_dump(config, &text);
+    config_dump(config, NULL, NULL, &text);
     assert_null(strstr(text.data, "hunter"));
     assert_non_null(strstr(text.data, "\"postgresql://u:***@h/d?sslpassword=***\""));
     assert_non_null(strstr(text.data, "\"host=h password = *** user=u\""));
@@ -1002,7 +1002,7 @@ static void fail_every_allocation(const char *path, int expected)
         if (result == 0) {
             struct buffer dump = BUFFER_INIT;
 
-            config_dump(config, &dump);
+            config_dump(config, NULL, NULL, &dump);
             buffer_free(&dump);
         }
         if (allocations_left > 0) { /* it did with fewer than allowed: none failed */
