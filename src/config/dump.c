@@ -128,6 +128,13 @@ static const char *text_of(const struct section *section, const struct key *key,
     return key->property != NULL ? slot->text : *(const char *const *)section_member(section, key);
 }
 
+/* SQLite's is a path, whose words mean nothing. */
+static bool is_uri_of_server(const struct section *section, const struct key *key)
+{
+    return section->group == &key_groups[GROUP_STORE] && strcmp(key->name, "uri") == 0 &&
+           strcmp(((const struct config_store *)section->object)->kind, "sqlite") != 0;
+}
+
 static void put_text(struct buffer *text, const struct section *section, const struct key *key, const struct section_key *slot,
                      const struct dump *dump)
 {
@@ -135,7 +142,7 @@ static void put_text(struct buffer *text, const struct section *section, const s
 
     if ((key->flags & KEY_SECRET) != 0 || (slot->reference != NULL && !dump->with_secrets)) {
         put_secret(text, slot, value, dump);
-    } else if (section->group == &key_groups[GROUP_STORE] && strcmp(key->name, "uri") == 0 && !dump->with_secrets) {
+    } else if (is_uri_of_server(section, key) && !dump->with_secrets) {
         put_uri(text, value);
     } else {
         put_quoted(text, value);

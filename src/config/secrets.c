@@ -6,6 +6,7 @@
 #include "config/secrets.h"
 #include "config/source.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -148,40 +149,128 @@ int secret_read(struct arena *arena, const char *reference, const char *from, co
     return read_file(arena, path, ret_value, ret_error);
 }
 
-/* Where the next password in the URI or list begins; *ret_size its length. NULL: none. */
-static const char *find_password(const char *uri, const char *from, size_t *ret_size)
+/* ---- Passwords in connection strings, read as libpq reads them: conninfo_parse(), conninfo_uri_parse_options() ---- */
+
+static const char blanks[] = " \t\n\v\f\r";
+
+static int digit_value(char c)
 {
-    const char *scheme = strstr(uri, "://");
-    const char *authority = scheme == NULL ? uri : scheme + 3;
-    const char *at = authority + strcspn(authority, "/?#");
-    const char *host = scheme == NULL ? NULL : memrchr(authority, '@', (size_t)(at - authority));
-    const char *colon = host == NULL ? NULL : memchr(authority, ':', (size_t)(host - authority));
+    return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
+}
 
-    if (colon != NULL && colon + 1 < host && from <= colon) {
-        *ret_size = (size_t)(host - colon - 1);
-        return colon + 1;
+/* Does the name hold "password", as sslpassword does? A URI may write any of it as %XX. */
+static bool names_password(const char *name, size_t size)
+{
+    static const char word[] = "password";
+    size_t n_matched = 0;
+
+    for (size_t at = 0; at < size; at++) {
+        char c = name[at];
+
+        if (c == '%' && size - at > 2 && isxdigit((unsigned char)name[at + 1]) && isxdigit((unsigned char)name[at + 2])) {
+            c = (char)(digit_value(name[at + 1]) << 4 | digit_value(name[at + 2]));
+            at += 2;
+        }
+        /* No beginning of the word is within it again, but its first letter. */
+        n_matched = tolower((unsigned char)c) == word[n_matched] ? n_matched + 1 : tolower((unsigned char)c) == word[0];
+        if (word[n_matched] == '\0') {
+            return true;
+        }
     }
-    for (const char *word = from; (word = strcasestr(word, "password")) != NULL; word++) { /* sslpassword= as well */
-        const char *value = word + sizeof "password" - 1;
+    return false;
+}
 
-        value += strspn(value, " \t");
-        if (*value != '=') {
-            continue;
-        }
-        value++;
-        value += strspn(value, " \t");
-        if (scheme == NULL && *value == '\'') {
-            size_t quoted = 1 + strcspn(value + 1, "'");
+/* The password of "user:password@", where it is at `from` or behind it; *ret_host is what follows the '@'. NULL: none. */
+static const char *find_in_authority(const char *authority, const char *from, const char **ret_host, size_t *ret_size)
+{
+    const char *at = memchr(authority, '@', strcspn(authority, "/"));
+    const char *colon = at == NULL ? NULL : memchr(authority, ':', (size_t)(at - authority));
+    size_t name_size = strcspn(authority, ":[/?,");
 
-            *ret_size = quoted + (value[quoted] == '\'');
-        } else {
-            *ret_size = strcspn(value, scheme == NULL ? " \t" : "&#");
+    *ret_host = authority;
+    if (at != NULL) {
+        at = memrchr(at, '@', strcspn(at, "/?#")); /* one in the password should be %40, and often is not */
+    } else if (authority[name_size] == ':') {
+        const char *port = authority + name_size + 1;
+
+        if (strchr("/?#,", port[strspn(port, "0123456789")]) == NULL) { /* no port then, but a password with a '/' */
+            colon = port - 1;
+            at = strrchr(colon, '@');
         }
-        if (*ret_size > 0) {
+    }
+    if (at == NULL) {
+        return NULL;
+    }
+    *ret_host = at + 1;
+    if (colon == NULL || colon + 1 == at || colon < from) {
+        return NULL;
+    }
+    *ret_size = (size_t)(at - colon - 1);
+    return colon + 1;
+}
+
+static const char *find_in_uri(const char *authority, const char *from, size_t *ret_size)
+{
+    const char *host;
+    const char *found = find_in_authority(authority, from, &host, ret_size);
+
+    for (const char *at = strchr(host, '?'); at != NULL && found == NULL; at = strpbrk(at + 1, "?&")) {
+        const char *name = at + 1;
+        size_t name_size = strcspn(name, "=?&");
+        const char *value = name + name_size + 1;
+
+        if (name[name_size] == '=' && value >= from && names_password(name, name_size) && strcspn(value, "&") > 0) {
+            *ret_size = strcspn(value, "&");
+            found = value;
+        }
+    }
+    return found;
+}
+
+/* Behind a value of a list; NULL: its quote is not closed. */
+static const char *value_end(const char *value)
+{
+    bool is_quoted = *value == '\'';
+    const char *at = value + is_quoted;
+
+    while (*at != '\0' && (is_quoted ? *at != '\'' : strchr(blanks, *at) == NULL)) {
+        at += *at == '\\' && at[1] != '\0' ? 2 : 1;
+    }
+    return !is_quoted ? at : *at == '\'' ? at + 1 : NULL;
+}
+
+/* What cannot be read as a list is hidden to its end where it speaks of a password anywhere. */
+static const char *find_in_list(const char *list, const char *from, size_t *ret_size)
+{
+    for (const char *name = list + strspn(list, blanks); *name != '\0'; name += strspn(name, blanks)) {
+        size_t name_size = strcspn(name, "= \t\n\v\f\r");
+        const char *equals = name + name_size + strspn(name + name_size, blanks);
+        const char *value = *equals == '=' ? equals + 1 + strspn(equals + 1, blanks) : name;
+        const char *end = *equals == '=' ? value_end(value) : NULL;
+
+        if (end == NULL) {
+            value = value < from ? from : value;
+            *ret_size = strcasestr(list, "password") != NULL ? strlen(value) : 0;
+            return *ret_size > 0 ? value : NULL;
+        }
+        if (value >= from && end > value && names_password(name, name_size)) {
+            *ret_size = (size_t)(end - value);
             return value;
         }
+        name = end;
     }
     return NULL;
+}
+
+/* Where the next password at `from` or behind it begins; *ret_size its length. NULL: none. */
+static const char *find_password(const char *uri, const char *from, size_t *ret_size)
+{
+    size_t scheme_size = strspn(uri, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
+
+    if (scheme_size > 0 && strncmp(uri + scheme_size, "://", 3) == 0) {
+        return find_in_uri(uri + scheme_size + 3, from, ret_size);
+    }
+    return find_in_list(uri, from, ret_size);
 }
 
 bool secret_is_in_uri(const char *uri)
@@ -194,24 +283,20 @@ bool secret_is_in_uri(const char *uri)
 const char *secret_mask_uri(struct arena *arena, const char *uri)
 {
     static const char mask[] = "***";
+    char *masked = arena_alloc(arena, strlen(uri) * (sizeof mask - 1) + 1); /* a password is a byte or more */
+    char *out = masked;
     const char *from = uri;
+    const char *password;
     size_t size;
-    const char *password = find_password(uri, from, &size);
 
-    while (password != NULL) {
-        size_t before = (size_t)(password - uri);
-        size_t after = strlen(password + size);
-        char *masked = arena_alloc(arena, before + sizeof mask + after);
-
-        if (masked == NULL) {
-            return NULL;
-        }
-        memcpy(masked, uri, before);
-        memcpy(masked + before, mask, sizeof mask - 1);
-        memcpy(masked + before + sizeof mask - 1, password + size, after + 1);
-        uri = masked;
-        from = masked + before + sizeof mask - 1;
-        password = find_password(uri, from, &size);
+    if (masked == NULL) {
+        return NULL;
     }
-    return uri;
+    while ((password = find_password(uri, from, &size)) != NULL) {
+        out = mempcpy(out, from, (size_t)(password - from));
+        out = mempcpy(out, mask, sizeof mask - 1);
+        from = password + size;
+    }
+    memcpy(out, from, strlen(from) + 1);
+    return masked;
 }

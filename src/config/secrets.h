@@ -25,7 +25,8 @@ int secret_read(struct arena *arena, const char *reference, const char *from, co
 /* Is there a password in a PostgreSQL URI ("user:password@", "?password=") or list of key words ("password=")? */
 bool secret_is_in_uri(const char *uri);
 
-/* The URI with its password replaced by "***", in the arena. NULL: out of memory. */
+/* The URI or list with every password replaced by "***", in the arena; where it is malformed, rather more than less. NULL: out of
+ * memory. */
 const char *secret_mask_uri(struct arena *arena, const char *uri);
 
 #endif

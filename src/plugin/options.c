@@ -8,6 +8,7 @@
 #include "config/secrets.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 static int wrong(struct error *ret_error, const struct rs_option *option, const char *text, const char *right)
@@ -45,6 +46,7 @@ static int read_text(const struct rs_option *option, const char *text, struct rs
 
 static int read_number(const struct rs_option *option, const char *text, struct rs_value *ret_value, struct error *ret_error)
 {
+    char bounds[80];
     int64_t number;
 
     if (option->type == RS_OPTION_INT && !text_read_int(text, strlen(text), &number))
@@ -53,12 +55,13 @@ static int read_number(const struct rs_option *option, const char *text, struct 
         return wrong(ret_error, option, text, "a duration such as \"5s\" or \"250ms\"");
     if (option->type == RS_OPTION_SIZE && !text_read_size(text, &number))
         return wrong(ret_error, option, text, "a size such as \"16MiB\"");
-    if ((option->min != 0 || option->max != 0) && (number < option->min || number > option->max))
-        return error_set(ret_error, ERROR_CONFIG, "\"%.200s\" is not within %" PRId64 " and %" PRId64 "%s", text, option->min,
-                         option->max,
-                         option->type == RS_OPTION_DURATION ? " microseconds"
-                         : option->type == RS_OPTION_SIZE   ? " bytes"
-                                                            : "");
+    if ((option->min != 0 || option->max != 0) && (number < option->min || number > option->max)) {
+        snprintf(bounds, sizeof bounds, "within %" PRId64 " and %" PRId64 "%s", option->min, option->max,
+                 option->type == RS_OPTION_DURATION ? " microseconds"
+                 : option->type == RS_OPTION_SIZE   ? " bytes"
+                                                    : "");
+        return wrong(ret_error, option, text, bounds);
+    }
     *ret_value = (struct rs_value){.type = RS_INT, .as.integer = number};
     return 0;
 }

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "config/client_property.h"
 #include "config/config.h"
 #include "config/keys.h"
@@ -351,7 +352,8 @@ static void test_dump_masks_passwords_in_uris(void **state)
         load("worker = { allow_literal_secrets = true; };\n" KAFKA
              "stores = { a = { kind = \"postgresql\"; uri = \"postgresql://u:hunter2@h/d?sslpassword=hunter3\"; };\n"
              "b = { kind = \"postgresql\"; uri = \"host=h password = 'hunter 4' user=u\"; };\n"
-             "c = { kind = \"postgresql\"; uri = \"host=h\"; password = \"hunter5\"; }; };\n" PIPELINE("store = \"a\";"));
+             "c = { kind = \"postgresql\"; uri = \"host=h\"; password = \"hunter5\"; };\n"
+             "d = { kind = \"sqlite\"; uri = \"/my password/rows.db\"; }; };\n" PIPELINE("store = \"a\";"));
     struct buffer text = BUFFER_INIT;
 
     (void)state;
@@ -361,6 +363,7 @@ static void test_dump_masks_passwords_in_uris(void **state)
     assert_non_null(strstr(text.data, "\"postgresql://u:***@h/d?sslpassword=***\""));
     assert_non_null(strstr(text.data, "\"host=h password = *** user=u\""));
     assert_non_null(strstr(text.data, "password = \"(hidden)\""));
+    assert_non_null(strstr(text.data, "uri = \"/my password/rows.db\""));
     buffer_free(&text);
     config_free(config);
 }
@@ -377,6 +380,83 @@ static void test_passwords_in_uris_are_seen(void **state)
     assert_false(secret_is_in_uri("postgresql://h:5432/d?application_name=a:b@c"));
     assert_false(secret_is_in_uri("host=h passfile=/x user=u"));
     assert_false(secret_is_in_uri("postgresql://h/password"));
+    assert_true(secret_is_in_uri("postgresql://h/d?ssl%70assword=p"));
+    assert_false(secret_is_in_uri("host=h application_name='password=p'"));
+    assert_false(secret_is_in_uri("host=h options='-c x=a://u:p@h'"));
+}
+
+static void expect_masked(const char *uri, const char *expected)
+{
+    struct arena *arena = arena_new(0, 0);
+
+    assert_string_equal(secret_mask_uri(arena, uri), expected);
+    arena_free(arena);
+}
+
+static void test_passwords_in_uris_are_hidden(void **state)
+{
+    (void)state;
+    expect_masked("host=h password='a\\'b c' user=u", "host=h password=*** user=u");
+    expect_masked("host=h password='a\\\\' user=u", "host=h password=*** user=u");
+    expect_masked("password=a\\ b\\'c user=u", "password=*** user=u");
+    expect_masked("password=a\nuser=u sslpassword='b'", "password=***\nuser=u sslpassword=***");
+    expect_masked("options='password=' password='a b'user=u", "options='password=' password=***user=u");
+    expect_masked("options='x://y' password='a&b'", "options='x://y' password=***");
+    expect_masked("host=h password='a b", "host=h password=***");
+    expect_masked("host=h password=a b", "host=h password=*** ***");
+    expect_masked("host=h password a", "host=h ***");
+    expect_masked("host=h views", "host=h views");
+    expect_masked("postgresql://u:a:b@c@h:5432/d?password=e#f&x=y", "postgresql://u:***@h:5432/d?password=***&x=y");
+    expect_masked("postgresql://u:a?b#c@h/d", "postgresql://u:***@h/d");
+    expect_masked("postgresql://u:a/b@h/d", "postgresql://u:***@h/d");
+    expect_masked("postgresql://h/d?ssl%50ass%77ord=a?b%26c&user=u", "postgresql://h/d?ssl%50ass%77ord=***&user=u");
+    expect_masked("postgresql://h1:5432,[::1]:5433/d?user=a:b@c", "postgresql://h1:5432,[::1]:5433/d?user=a:b@c");
+}
+
+/* As its form wants it, beside what must be seen. */
+static void put_password(struct buffer *uri, unsigned form, const char *password)
+{
+    static const char *const heads[] = {"user=u password='", "user=u password = ", "postgresql://u:", "postgresql://u@h/d?password="};
+    static const char *const tails[] = {"' host=h", " host=h", "@h/d?x=y", "&x=y"};
+    static const char *const escaped[] = {"'\\", "'\\ \t\n", "%/@:", "%&"};
+
+    buffer_puts(uri, heads[form]);
+    for (; *password != '\0'; password++) {
+        if (strchr(escaped[form], *password) == NULL) {
+            buffer_putc(uri, *password);
+        } else {
+            buffer_printf(uri, form < 2 ? "\\%c" : "%%%02x", *password);
+        }
+    }
+    buffer_puts(uri, tails[form]);
+}
+
+/* Every second character is a Q, which stands nowhere else. */
+static void test_no_part_of_a_password_is_seen(void **state)
+{
+    static const char alphabet[] = "'\\ \t\n%&@:/?#=a*";
+    uint64_t random = 11;
+
+    (void)state;
+    for (unsigned round = 0; round < 20000; round++) {
+        struct arena *arena = arena_new(0, 0);
+        struct buffer uri = BUFFER_INIT;
+        char password[20] = "";
+        size_t size = 2 * (1 + random_next(&random) % 8);
+        const char *masked;
+
+        for (size_t i = 0; i < size; i++) {
+            password[i] = i % 2 == 1 ? 'Q' : alphabet[random_next(&random) % (sizeof alphabet - 1)];
+        }
+        put_password(&uri, round % 4, password);
+        masked = secret_mask_uri(arena, uri.data);
+        assert_true(secret_is_in_uri(uri.data));
+        if (strchr(masked, 'Q') != NULL || strstr(masked, "***") == NULL || strstr(masked, round % 4 < 2 ? "host=h" : "x=y") == NULL) {
+            fail_msg("%s\nis shown as %s", uri.data, masked);
+        }
+        buffer_free(&uri);
+        arena_free(arena);
+    }
 }
 
 /* ---- Includes ---- */
@@ -1042,6 +1122,8 @@ int main(void)
         cmocka_unit_test(test_every_kind_of_value),
         cmocka_unit_test(test_dump_can_be_loaded_and_hides_secrets),
         cmocka_unit_test(test_dump_masks_passwords_in_uris),
+        cmocka_unit_test(test_passwords_in_uris_are_hidden),
+        cmocka_unit_test(test_no_part_of_a_password_is_seen),
         cmocka_unit_test(test_passwords_in_uris_are_seen),
         cmocka_unit_test(test_includes_keep_their_lines),
         cmocka_unit_test(test_includes_that_fail),
