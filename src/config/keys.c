@@ -27,7 +27,7 @@ static const struct key worker_keys[] = {
      .summary = "Name of this worker in logs, Kafka client ids and database connections.",
      .details = "Letters, digits, '.', '_' and '-', at most 64. With static membership it must differ between the workers of a "
                 "group."},
-    {.name = "plugin_path", .type = KEY_TEXT, AT(plugin_path), .flags = KEY_PATH,
+    {.name = "plugin_path", .type = KEY_TEXT, AT(plugin_path), .flags = KEY_PATHS,
      .default_note = "the directory that make install puts plugins into", .example = "\"/usr/local/lib/readside\"",
      .summary = "Directories to look for plugins in, separated by ':'."},
     {.name = "log_level", .type = KEY_CHOICE, AT(log_level), .fallback = "info", .choices = "error|warn|info|debug",

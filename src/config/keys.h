@@ -26,7 +26,8 @@ enum key_flag {
     KEY_SECRET = 2,     /* "env:NAME" or "file:PATH"; never printed */
     KEY_FROM_ENV = 4,   /* "env:NAME" is allowed */
     KEY_PATH = 8,       /* relative to the config file's directory */
-    KEY_RELOADABLE = 16 /* a reload applies it without restarting a task */
+    KEY_PATHS = 16,     /* several of them, separated by ':' */
+    KEY_RELOADABLE = 32 /* a reload applies it without restarting a task */
 };
 
 struct key {

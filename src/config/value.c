@@ -142,8 +142,11 @@ static void set_text(const struct value *value, const char *text)
         return;
     }
     taken = open_reference(value, text);
-    if (taken != NULL && (value->key->flags & KEY_PATH) != 0) {
+    if (taken != NULL && (value->key->flags & KEY_PATHS) != 0) {
         taken = resolve_paths(value->loading, taken);
+    } else if (taken != NULL && (value->key->flags & KEY_PATH) != 0) {
+        taken = source_resolve(value->loading->arena, value->loading->source->path, taken);
+        value->loading->problems->has_failed |= taken == NULL;
     }
     if (taken != NULL) {
         put_text(value, taken);

@@ -713,6 +713,19 @@ static void test_embedded_broker(void **state)
     config_free(config);
 }
 
+/* Only plugin_path is a list. */
+static void test_a_path_may_hold_a_colon(void **state)
+{
+    struct config *config = load(KAFKA_WITH("security_protocol = \"ssl\"; ssl_ca_location = \"c:a/ca.pem\";\n"
+                                            "ssl_certificate_location = \"/t/c:1\"; ssl_key_location = \"k:2\";"));
+
+    (void)state;
+    assert_string_equal(property(config, "ssl.ca.location"), path_of("c:a/ca.pem"));
+    assert_string_equal(property(config, "ssl.certificate.location"), "/t/c:1");
+    assert_string_equal(property(config, "ssl.key.location"), path_of("k:2"));
+    config_free(config);
+}
+
 static void test_kafka_security(void **state)
 {
     (void)state;
@@ -1140,6 +1153,7 @@ int main(void)
         cmocka_unit_test(test_two_of_a_kind),
         cmocka_unit_test(test_servers),
         cmocka_unit_test(test_embedded_broker),
+        cmocka_unit_test(test_a_path_may_hold_a_colon),
         cmocka_unit_test(test_kafka_security),
         cmocka_unit_test(test_passwords_go_to_this_machine_only),
         cmocka_unit_test(test_client_properties),
