@@ -879,7 +879,8 @@ static inline struct rs_text rs_option_text(struct rs_setup *setup, const char *
     return value.as.text;
 }
 
-/* Zeroed memory for as long as the instance lives; NULL when there is none left. */
+/* Zeroed memory for as long as the instance lives, 64 MiB in all. NULL when there is no more: the plugin is refused then, and
+ * open() should return. */
 static inline void *rs_setup_alloc(struct rs_setup *setup, size_t size_bytes)
 {
     return rs_host_of(setup)->setup_alloc(setup, size_bytes);

@@ -32,6 +32,7 @@ struct rs_setup {
     const struct rs_value *values; /* one an option */
     struct arena *arena;           /* of the instance */
     struct error *error;
+    size_t alloc_bytes;
     bool is_refused;
 };
 

@@ -54,9 +54,20 @@ bool setup_option(struct rs_setup *setup, const char *name, struct rs_value *ret
 
 void *setup_alloc(struct rs_setup *setup, size_t size_bytes)
 {
-    if (size_bytes > SETUP_MAX_BYTES - arena_used_bytes(setup->arena) % SETUP_MAX_BYTES)
+    size_t cost = size_bytes < SETUP_MAX_BYTES ? (size_bytes + 16) & ~(size_t)15 : SETUP_MAX_BYTES; /* that of nothing is not nothing */
+    void *memory;
+
+    if (size_bytes > SETUP_MAX_BYTES || cost > SETUP_MAX_BYTES - setup->alloc_bytes) {
+        refuse(setup, "open() asks for more than %d MiB of memory: mend the plugin, or lower the option that sizes it",
+               SETUP_MAX_BYTES / 1024 / 1024);
         return NULL;
-    return arena_zalloc(setup->arena, size_bytes);
+    }
+    memory = arena_zalloc(setup->arena, size_bytes);
+    if (memory == NULL)
+        refuse(setup, "out of memory for %zu bytes that open() asks for", size_bytes);
+    else
+        setup->alloc_bytes += cost;
+    return memory;
 }
 
 void setup_omit_table(struct rs_setup *setup, uint32_t table)

@@ -325,11 +325,51 @@ static int32_t allocate(struct rs_setup *setup, struct rs_instance **ret_self)
 
     if (self == NULL || much == NULL || self->number != 0 || much[1000] != 0)
         return rs_refuse(setup, "out of memory");
-    if (rs_setup_alloc(setup, SIZE_MAX) != NULL || rs_setup_alloc(setup, (size_t)1 << 40) != NULL)
-        return rs_refuse(setup, "memory without end");
     self->number = 7;
     *ret_self = self;
     return 0;
+}
+
+static int32_t allocate_everything(struct rs_setup *setup, struct rs_instance **ret_self)
+{
+    (void)ret_self;
+    return rs_setup_alloc(setup, SIZE_MAX) == NULL ? 0 : rs_refuse(setup, "memory without end");
+}
+
+static int32_t allocate_too_much(struct rs_setup *setup, struct rs_instance **ret_self)
+{
+    (void)ret_self;
+    return rs_setup_alloc(setup, ((size_t)64 << 20) + 1) == NULL ? 0 : rs_refuse(setup, "memory without end");
+}
+
+/* A piece at a time, and more than twice the bound: no multiple of it may let another begin. */
+static int32_t allocate_pieces(struct rs_setup *setup, struct rs_instance **ret_self)
+{
+    int n_pieces = 0;
+
+    (void)ret_self;
+    while (n_pieces < 140 && rs_setup_alloc(setup, 1 << 20) != NULL)
+        n_pieces++;
+    return n_pieces < 64 && rs_setup_alloc(setup, 1 << 20) == NULL ? 0 : rs_refuse(setup, "memory without end");
+}
+
+static int32_t allocate_nothing_forever(struct rs_setup *setup, struct rs_instance **ret_self)
+{
+    (void)ret_self;
+    for (size_t i = 0; i < ((size_t)64 << 20) / 16; i++)
+        rs_setup_alloc(setup, 0);
+    return rs_setup_alloc(setup, 0) == NULL ? 0 : rs_refuse(setup, "memory without end");
+}
+
+static void test_open_has_bounded_memory(void **state)
+{
+    static const char said[] = "plugin subject: open() asks for more than 64 MiB of memory";
+
+    (void)state;
+    expect_refused(allocate_everything, NULL, NULL, said);
+    expect_refused(allocate_too_much, NULL, NULL, said);
+    expect_refused(allocate_pieces, NULL, NULL, said);
+    expect_refused(allocate_nothing_forever, NULL, NULL, said);
 }
 
 static void test_tables_can_be_left_out(void **state)
@@ -491,6 +531,7 @@ int main(void)
         cmocka_unit_test(test_a_secret_that_is_wrong_is_not_shown),
         cmocka_unit_test(test_a_required_option_must_be_set),
         cmocka_unit_test(test_open_may_refuse),
+        cmocka_unit_test(test_open_has_bounded_memory),
         cmocka_unit_test(test_tables_can_be_left_out),
         cmocka_unit_test(test_naughty_handlers_harm_nobody),
         cmocka_unit_test(test_every_allocation_can_fail),
