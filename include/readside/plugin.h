@@ -175,7 +175,8 @@ struct rs_column {
     const char *name;     /* [a-z][a-z0-9_]*, at most 48 bytes */
     const char *fallback; /* value of a new row where nothing is set, as text ("0", "0.00", "", "true"; otherwise as in the JSON
                              string that the type's getter reads); NULL: null. Columns that are added to need null or zero,
-                             columns kept at max or min need null, key columns have none */
+                             columns kept at max or min need null, key columns have none. RS_ADD of a shared table begins at
+                             zero in every row, null as its fallback or not, since each write adds to all such columns */
     const char *summary;  /* one line for people; may be NULL */
 };
 

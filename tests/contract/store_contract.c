@@ -675,6 +675,7 @@ static void test_shared_rows(void **state)
     LOOK(scene, "0.30", "SELECT top FROM totals WHERE count = 4");
     LOOK(scene, "-0.03", "SELECT least FROM totals WHERE count = 4");
     LOOK(scene, "only", "SELECT last FROM totals WHERE count = 0");
+    LOOK(scene, "0.00", "SELECT amount FROM totals WHERE count = 0"); /* declared null, but each write adds to every sum */
     LOOK(scene, "1", "SELECT count(*) FROM totals WHERE length(last_bytes) = 2");
     assert_non_null(strstr(scene_look(scene, "SELECT last_uuid FROM totals WHERE count = 4"), "03040506-0708"));
     assert_non_null(strstr(scene_look(scene, "SELECT first_at FROM totals WHERE count = 4"), "00:00:01"));
