@@ -172,7 +172,8 @@ struct rs_column {
     uint32_t scale;       /* RS_DECIMAL: digits behind the point, at most precision */
     uint32_t length;      /* RS_TEXT: most characters (code points); RS_BYTES: most bytes; 0: no limit of the column's own */
     uint32_t reserved;
-    const char *name;     /* [a-z][a-z0-9_]*, at most 48 bytes */
+    const char *name;     /* [a-z][a-z0-9_]*, at most 48 bytes, not beginning with readside_ nor one that a store has itself: xmin,
+                             xmax, cmin, cmax, ctid, tableoid, db_row_id, db_trx_id, db_roll_ptr, fts_doc_id */
     const char *fallback; /* value of a new row where nothing is set, as text ("0", "0.00", "", "true"; otherwise as in the JSON
                              string that the type's getter reads); NULL: null. Columns that are added to need null or zero,
                              columns kept at max or min need null, key columns have none. RS_ADD of a shared table begins at
@@ -180,10 +181,11 @@ struct rs_column {
     const char *summary;  /* one line for people; may be NULL */
 };
 
-/* A secondary index, never unique. */
+/* A secondary index, never unique. Of text and bytes without a length, or with a great one, a store may index the beginning only,
+ * or refuse values of more than 2000 bytes: what is indexed is best short. */
 struct rs_index {
-    const char *name;     /* [a-z][a-z0-9_]*; the host adds the table's name */
-    const uint32_t *columns;
+    const char *name;     /* [a-z][a-z0-9_]*, at most 48 bytes, not pkey; the host adds the table's name */
+    const uint32_t *columns; /* of any type but RS_JSON */
     uint32_t n_columns;
     uint32_t column_size; /* sizeof columns[0] */
 };
@@ -203,7 +205,8 @@ enum rs_table_flag {
 struct rs_table {
     uint32_t id;          /* its index in the array */
     uint32_t flags;       /* enum rs_table_flag */
-    const char *name;     /* [a-z][a-z0-9_]*, at most 40 bytes; the read store shows it under this name */
+    const char *name;     /* [a-z][a-z0-9_]*, at most 40 bytes, not beginning with readside_, sqlite_ or pg_, nor holding __v and
+                             a digit; the read store shows it under this name */
     const struct rs_column *columns;
     uint32_t n_columns;
     uint32_t column_size; /* sizeof columns[0] */

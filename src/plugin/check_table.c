@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+/* A table's name and "__v1000000" are within the 63 bytes of PostgreSQL and the 64 of MySQL. */
 enum { TABLE_NAME_MAX = 40, COLUMN_NAME_MAX = 48, MAX_INDEXES = 16, HOST_PREFIX_SIZE = 9 };
 
 static const char host_prefix[] = "readside_";
@@ -27,6 +28,35 @@ struct place {
 #define REFUSE_TABLE(place, format, ...)                                                                                         \
     check_refuse((place)->check, "table %s: " format, (place)->table->name __VA_OPT__(, ) __VA_ARGS__)
 
+/* ---- Names that a store keeps for itself: refused for all, so that a plugin goes with each ---- */
+
+/* PostgreSQL's columns of every table, then InnoDB's. */
+static bool is_system_column(const char *name)
+{
+    static const char *const names[] = {"cmax", "cmin", "ctid", "tableoid", "xmax", "xmin",
+                                        "db_roll_ptr", "db_row_id", "db_trx_id", "fts_doc_id"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* SQLite refuses the one; the other would be hidden by a table of PostgreSQL's catalog. */
+static bool has_store_prefix(const char *name)
+{
+    return strncmp(name, "sqlite_", 7) == 0 || strncmp(name, "pg_", 3) == 0;
+}
+
+/* "accounts__v1" is how the store calls version 1 of accounts, "accounts__v1_by_day" its index. */
+static bool looks_versioned(const char *name)
+{
+    for (const char *at = strstr(name, "__v"); at != NULL; at = strstr(at + 1, "__v"))
+        if (at[3] >= '0' && at[3] <= '9')
+            return true;
+    return false;
+}
+
 /* ---- Columns ---- */
 
 static int judge_name(const struct place *place, uint32_t number)
@@ -38,6 +68,8 @@ static int judge_name(const struct place *place, uint32_t number)
                             name == NULL ? "" : name, number, COLUMN_NAME_MAX);
     if (strncmp(name, host_prefix, HOST_PREFIX_SIZE) == 0)
         return REFUSE_COLUMN(place, "names beginning with %s are the host's: rename it", host_prefix);
+    if (is_system_column(name))
+        return REFUSE_COLUMN(place, "a store has a column of its own by this name: rename it");
     if (place->column->id != number)
         return REFUSE_COLUMN(place, "its id is %u, but it is element %u of the array: bring enumerators and columns into one order",
                              place->column->id, number);
@@ -221,6 +253,8 @@ static int take_index(const struct place *place, const struct table *table, stru
     if (given.name == NULL || !text_is_name(given.name, COLUMN_NAME_MAX))
         return REFUSE_TABLE(place, "the name \"%s\" of index %u is not [a-z][a-z0-9_]* of at most %d bytes: rename it",
                             given.name == NULL ? "" : given.name, number, COLUMN_NAME_MAX);
+    if (strcmp(given.name, "pkey") == 0)
+        return REFUSE_TABLE(place, "index pkey: PostgreSQL calls the one of the primary key so: rename it");
     for (uint32_t i = 0; i < number; i++)
         if (strcmp(indexes[i].name, given.name) == 0)
             return REFUSE_TABLE(place, "two indexes are called %s: rename one", given.name);
@@ -236,6 +270,9 @@ static int take_index(const struct place *place, const struct table *table, stru
         columns[i] = given.columns[i];
         if (columns[i] >= table->n_columns)
             return REFUSE_TABLE(place, "index %s names column %u, the table has %u", given.name, columns[i], table->n_columns);
+        if (table->columns[columns[i]].type == RS_JSON)
+            return REFUSE_TABLE(place, "index %s names column %s, and json has no order: keep what is searched for in a column of its own",
+                                given.name, table->columns[columns[i]].name);
         for (uint32_t j = 0; j < i; j++)
             if (columns[j] == columns[i])
                 return REFUSE_TABLE(place, "index %s names column %s twice", given.name, table->columns[columns[i]].name);
@@ -260,14 +297,6 @@ static int take_indexes(const struct place *place, struct table *table)
 
 /* ---- Tables ---- */
 
-/* "accounts__v1" is how the store calls version 1 of accounts. */
-static bool looks_versioned(const char *name)
-{
-    const char *at = strstr(name, "__v");
-
-    return at != NULL && at[3] != '\0' && strspn(at + 3, "0123456789") == strlen(at + 3);
-}
-
 static int judge_table(const struct check *check, const struct rs_table *given, uint32_t number)
 {
     const struct place place = {.check = check, .table = given};
@@ -277,7 +306,9 @@ static int judge_table(const struct check *check, const struct rs_table *given, 
         return check_refuse(check, "the name \"%s\" of table %u is not [a-z][a-z0-9_]* of at most %d bytes: rename it",
                             given->name == NULL ? "" : given->name, number, TABLE_NAME_MAX);
     if (strncmp(given->name, host_prefix, HOST_PREFIX_SIZE) == 0 || looks_versioned(given->name))
-        return REFUSE_TABLE(&place, "names beginning with %s or ending in __v and a number are the host's: rename it", host_prefix);
+        return REFUSE_TABLE(&place, "names beginning with %s or holding __v and a digit are the host's: rename it", host_prefix);
+    if (has_store_prefix(given->name))
+        return REFUSE_TABLE(&place, "names beginning with sqlite_ or pg_ are the stores': rename it");
     for (uint32_t i = 0; i < number; i++)
         if (strcmp(check->projection->tables[i].name, given->name) == 0)
             return REFUSE_TABLE(&place, "two tables have this name: rename one");

@@ -386,7 +386,14 @@ static void test_tables(void **state)
     REFUSE("the name \"1st\" of table 1", s.tables[1].name = "1st");
     REFUSE("table readside_things: names beginning with", s.tables[0].name = "readside_things");
     REFUSE("table things__v2: names beginning with", s.tables[0].name = "things__v2");
+    REFUSE("table a__vx__v1: names beginning with", s.tables[0].name = "a__vx__v1");
+    REFUSE("table a____v1: names beginning with", s.tables[0].name = "a____v1");
+    REFUSE("table sums__v1_by_day: names beginning with readside_ or holding", s.tables[0].name = "sums__v1_by_day"); /* an index of sums */
+    REFUSE("table sqlite_things: names beginning with sqlite_ or pg_ are the stores'", s.tables[0].name = "sqlite_things");
+    REFUSE("table pg_class: names beginning with sqlite_ or pg_ are the stores'", s.tables[0].name = "pg_class");
     TAKE(s.tables[0].name = "things__vat");
+    TAKE(s.tables[0].name = "things_v1");
+    TAKE(s.tables[0].name = "sqlite");
     REFUSE("table things: two tables have this name", s.tables[1].name = "things");
     REFUSE("table sums: its id is 0, but it is element 1", s.tables[1].id = 0);
     REFUSE("table sums: its flags are 0x5", s.tables[1].flags = 5);
@@ -400,10 +407,17 @@ static void test_tables(void **state)
 
 static void test_columns(void **state)
 {
+    static const char *const system_columns[] = {"xmin", "xmax", "cmin", "cmax", "ctid", "tableoid", "db_row_id", "db_trx_id",
+                                                 "db_roll_ptr", "fts_doc_id"};
+
     (void)state;
     REFUSE("table things: the name \"Note\" of column 3", s.things[3].name = "Note");
     REFUSE("table things: the name \"\" of column 3", s.things[3].name = NULL);
     REFUSE("column readside_x: names beginning", s.things[3].name = "readside_x");
+    for (size_t i = 0; i < sizeof system_columns / sizeof system_columns[0]; i++)
+        REFUSE("a store has a column of its own by this name", s.things[3].name = system_columns[i]);
+    TAKE(s.things[3].name = "xmin_");
+    TAKE(s.things[3].name = "oid");
     REFUSE("table things, column id: two columns have this name", s.things[3].name = "id");
     REFUSE("column note: its id is 1", s.things[3].id = 1);
     REFUSE("column note: its type is 0", s.things[3].type = 0);
@@ -481,6 +495,8 @@ static void test_indexes(void **state)
     REFUSE("index by_amount: column_size is 8", s.indexes[0].column_size = 8);
     REFUSE("index by_amount names column 4, the table has 4", s.index_columns[0] = 4);
     REFUSE("index by_amount names column amount twice", s.index_columns[1] = 2);
+    REFUSE("index by_amount names column note, and json has no order", s.index_columns[1] = 3);
+    REFUSE("index pkey: PostgreSQL calls the one of the primary key so", s.indexes[0].name = "pkey");
     REFUSE("things: 17 indexes", s.tables[0].n_indexes = 17);
 }
 
