@@ -247,15 +247,20 @@ static const char *find_in_list(const char *list, const char *from, size_t *ret_
         const char *equals = name + name_size + strspn(name + name_size, blanks);
         const char *value = *equals == '=' ? equals + 1 + strspn(equals + 1, blanks) : name;
         const char *end = *equals == '=' ? value_end(value) : NULL;
+        bool is_quoted;
 
         if (end == NULL) {
             value = value < from ? from : value;
             *ret_size = strcasestr(list, "password") != NULL ? strlen(value) : 0;
             return *ret_size > 0 ? value : NULL;
         }
-        if (value >= from && end > value && names_password(name, name_size)) {
-            *ret_size = (size_t)(end - value);
-            return value;
+        if (names_password(name, name_size)) { /* the quotes stay, so that it is a list still */
+            is_quoted = *value == '\'';
+            value += is_quoted;
+            *ret_size = (size_t)(end - value) - is_quoted;
+            if (value >= from && *ret_size > 0) {
+                return value;
+            }
         }
         name = end;
     }

@@ -361,7 +361,7 @@ static void test_dump_masks_passwords_in_uris(void **state)
     config_dump(config, NULL, NULL, &text);
     assert_null(strstr(text.data, "hunter"));
     assert_non_null(strstr(text.data, "\"postgresql://u:***@h/d?sslpassword=***\""));
-    assert_non_null(strstr(text.data, "\"host=h password = *** user=u\""));
+    assert_non_null(strstr(text.data, "\"host=h password = '***' user=u\""));
     assert_non_null(strstr(text.data, "password = \"(hidden)\""));
     assert_non_null(strstr(text.data, "uri = \"/my password/rows.db\""));
     buffer_free(&text);
@@ -382,6 +382,7 @@ static void test_passwords_in_uris_are_seen(void **state)
     assert_false(secret_is_in_uri("postgresql://h/password"));
     assert_true(secret_is_in_uri("postgresql://h/d?ssl%70assword=p"));
     assert_false(secret_is_in_uri("host=h application_name='password=p'"));
+    assert_false(secret_is_in_uri("host=h password='' user=u"));
     assert_false(secret_is_in_uri("host=h options='-c x=a://u:p@h'"));
 }
 
@@ -396,12 +397,12 @@ static void expect_masked(const char *uri, const char *expected)
 static void test_passwords_in_uris_are_hidden(void **state)
 {
     (void)state;
-    expect_masked("host=h password='a\\'b c' user=u", "host=h password=*** user=u");
-    expect_masked("host=h password='a\\\\' user=u", "host=h password=*** user=u");
+    expect_masked("host=h password='a\\'b c' user=u", "host=h password='***' user=u");
+    expect_masked("host=h password='a\\\\' user=u", "host=h password='***' user=u");
     expect_masked("password=a\\ b\\'c user=u", "password=*** user=u");
-    expect_masked("password=a\nuser=u sslpassword='b'", "password=***\nuser=u sslpassword=***");
-    expect_masked("options='password=' password='a b'user=u", "options='password=' password=***user=u");
-    expect_masked("options='x://y' password='a&b'", "options='x://y' password=***");
+    expect_masked("password=a\nuser=u sslpassword='b'", "password=***\nuser=u sslpassword='***'");
+    expect_masked("options='password=' password='a b'user=u", "options='password=' password='***'user=u");
+    expect_masked("options='x://y' password='a&b'", "options='x://y' password='***'");
     expect_masked("host=h password='a b", "host=h password=***");
     expect_masked("host=h password=a b", "host=h password=*** ***");
     expect_masked("host=h password a", "host=h ***");
