@@ -60,6 +60,17 @@ static const char *hosts_of(const PQconninfoOption *options)
     return hosts == NULL ? getenv("PGHOST") : hosts;
 }
 
+/* libpq quotes what it cannot read, and that may be a piece of a password. */
+static int refuse_uri(const char *uri, const char *message, struct error *ret_error)
+{
+    bool may_tell = strcasestr(uri, "pass") == NULL && strchr(uri, '@') == NULL && message != NULL;
+
+    return error_set(ret_error, ERROR_CONFIG, "uri: %s",
+                     may_tell ? message
+                              : "cannot be read, neither as postgresql://user@host:port/database nor as key=value pairs (quote values "
+                                "that hold blanks)");
+}
+
 int pg_check_transport(const struct store_settings *settings, const char **ret_sslmode, struct error *ret_error)
 {
     char *message = NULL;
@@ -69,9 +80,9 @@ int pg_check_transport(const struct store_settings *settings, const char **ret_s
 
     *ret_sslmode = NULL;
     if (options == NULL) {
-        error_set(ret_error, ERROR_CONFIG, "uri: %s", message == NULL ? "cannot be read" : message);
+        result = refuse_uri(settings->uri, message, ret_error);
         PQfreemem(message);
-        return ERROR_CONFIG;
+        return result;
     }
     hosts = hosts_of(options);
     sslmode = option_of(options, "sslmode");

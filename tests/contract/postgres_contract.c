@@ -733,6 +733,9 @@ static void test_refused_connections(void **state)
     snprintf(database, sizeof database, "/%s?", scene_look(scene, "SELECT current_database()"));
     FAILS(scene, ERROR_CONFIG, "does not exist", connect_to(scene, replaced(scene, database, "/nowhere?"), password));
     FAILS(scene, ERROR_CONFIG, "uri: ", connect_to(scene, "postgresql://[::1", password));
+    FAILS(scene, ERROR_CONFIG, "invalid URI query parameter", connect_to(scene, "postgresql://127.0.0.1/x?nonsense=1", password));
+    FAILS(scene, ERROR_CONFIG, "uri: cannot be read", connect_to(scene, "host=127.0.0.1 password=half secret", password));
+    assert_null(strstr(scene->error.text, "secret"));
     FAILS(scene, ERROR_CONFIG, "invalid", connect_to(scene, "postgresql://127.0.0.1:99999/x", password));
     FAILS(scene, ERROR_CONFIG, "does not support SSL", connect_to(scene, replaced(scene, "?", "?sslmode=require&"), password));
     FAILS(scene, ERROR_TRANSIENT, "cannot connect", connect_to(scene, "postgresql://127.0.0.1:1/x", password));
