@@ -38,6 +38,11 @@ static void PRINTF_LIKE(2, 3) found_well(const char *what, const char *format, .
     va_end(arguments);
 }
 
+static void found_advice(const char *what, const char *advice)
+{
+    printf("note   %s: %s\n", what, advice);
+}
+
 static void found_wrong(struct check *check, const char *what, const struct error *failure)
 {
     check->n_wrong++;
@@ -89,6 +94,8 @@ static void check_store(struct check *check)
         found_well(what, "%s, by its settings", store->kind);
     else
         found_well(what, "reachable; the tables fit");
+    if (result == 0 && context->store != NULL && store_advice(context->store) != NULL)
+        found_advice(what, store_advice(context->store));
     context_close_store(context);
 }
 
@@ -185,8 +192,8 @@ const struct cli_command cli_command_check = {
     .name = "check",
     .arguments = "[--offline] [--dump] CONFIG",
     .summary = "Test config, plugins, stores and broker, and say what is wrong",
-    .details = "Prints one line for each finding, beginning with `ok' or `wrong'. Changes nothing. The exit code is 78 when anything\n"
-               "is wrong.",
+    .details = "Prints one line for each finding, beginning with `ok', `wrong', or `note' for what does no harm. Changes nothing. The exit\n"
+               "code is 78 when anything is wrong.",
     .options = options,
     .n_options = 2,
     .min_words = 1,

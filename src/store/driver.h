@@ -42,9 +42,13 @@ struct store {
     struct store_settings settings;
     struct store_scope scope;
     bool is_busy;
+    struct buffer advice; /* of the last check; drivers note, store.c empties it */
     void (*on_wait)(void *context);
     void *wait_context;
 };
+
+/* Of an index that a table lacks, with the statement that makes it. */
+void store_advise_index(struct store *store, const char *table, const char *index, const char *sql);
 
 /* Drivers call it several times a second while they do not return. */
 void store_waits(const struct store *store);

@@ -281,6 +281,25 @@ static int compare_view(struct postgres *pg, const struct table *table, const ch
     return result;
 }
 
+/* An index changes no row: one that is missing is told, not refused. */
+static int look_for_indexes(struct postgres *pg, const struct table *table, const char *name, struct error *ret_error)
+{
+    int result = 0;
+
+    for (uint32_t i = 0; i < table->n_indexes && result == 0; i++) {
+        struct buffer sql = BUFFER_INIT;
+        char index[STORE_NAME_SIZE], kind = '\0';
+
+        pg_name_index(&pg->store.scope, table, &table->indexes[i], index);
+        result = pg_relation_kind(pg, index, &kind, ret_error);
+        pg_print_index(&sql, &pg->store.scope, table, &table->indexes[i], "CONCURRENTLY");
+        if (result == 0 && kind == '\0' && !buffer_failed(&sql))
+            store_advise_index(&pg->store, name, index, sql.data);
+        buffer_free(&sql);
+    }
+    return result;
+}
+
 /* ---- The whole ---- */
 
 static int compare_table(struct postgres *pg, const struct table *table, struct findings *findings, struct error *ret_error)
@@ -309,6 +328,8 @@ static int compare_table(struct postgres *pg, const struct table *table, struct 
         class = compare_defaults(pg, table, found, &out, ret_error);
     if (class == 0)
         class = compare_view(pg, table, name, &out, ret_error);
+    if (class == 0)
+        class = look_for_indexes(pg, table, name, ret_error);
     if (class == 0 && buffer_failed(&out))
         class = error_set(ret_error, ERROR_BUG, "out of memory");
     if (class == 0 && out.size > 0)

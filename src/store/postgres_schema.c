@@ -138,8 +138,8 @@ static void print_table(struct buffer *sql, const struct store_scope *scope, con
 }
 
 /* TABLE_INDEX; names have at most 63 bytes, so that a long one is cut and told apart by a hash (FNV-1a). */
-static void name_index(const struct store_scope *scope, const struct table *table, const struct index *index,
-                       char ret_name[STORE_NAME_SIZE])
+void pg_name_index(const struct store_scope *scope, const struct table *table, const struct index *index,
+                   char ret_name[STORE_NAME_SIZE])
 {
     char full[3 * STORE_NAME_SIZE];
     uint32_t hash = 2166136261;
@@ -155,12 +155,13 @@ static void name_index(const struct store_scope *scope, const struct table *tabl
         snprintf(ret_name, STORE_NAME_SIZE, "%.54s_%08x", full, hash);
 }
 
-static void print_index(struct buffer *sql, const struct store_scope *scope, const struct table *table, const struct index *index)
+void pg_print_index(struct buffer *sql, const struct store_scope *scope, const struct table *table, const struct index *index,
+                    const char *how)
 {
     char name[STORE_NAME_SIZE];
 
-    name_index(scope, table, index, name);
-    buffer_printf(sql, "CREATE INDEX IF NOT EXISTS \"%s\" ON ", name);
+    pg_name_index(scope, table, index, name);
+    buffer_printf(sql, "CREATE INDEX %s \"%s\" ON ", how, name);
     store_table_name(scope, table, name);
     buffer_printf(sql, "\"%s\" (", name);
     for (uint32_t i = 0; i < index->n_columns; i++)
@@ -198,7 +199,7 @@ int pg_print_schema(const struct store_scope *scope, struct buffer *ret_sql, str
         print_table(ret_sql, scope, table);
         print_end(ret_sql);
         for (uint32_t j = 0; j < table->n_indexes; j++) {
-            print_index(ret_sql, scope, table, &table->indexes[j]);
+            pg_print_index(ret_sql, scope, table, &table->indexes[j], "IF NOT EXISTS");
             print_end(ret_sql);
         }
         print_view(ret_sql, scope, table);
@@ -226,10 +227,40 @@ static bool is_missing(struct postgres *pg, const char *name, int *ret_result, s
     return *ret_result == 0 && kind == '\0';
 }
 
+static int create_indexes(struct postgres *pg, const struct table *table, struct buffer *sql, struct error *ret_error)
+{
+    char name[STORE_NAME_SIZE];
+    int result = 0;
+
+    for (uint32_t i = 0; i < table->n_indexes && result == 0; i++) {
+        pg_name_index(&pg->store.scope, table, &table->indexes[i], name);
+        if (is_missing(pg, name, &result, ret_error)) {
+            pg_print_index(sql, &pg->store.scope, table, &table->indexes[i], "IF NOT EXISTS");
+            result = execute(pg, sql, ret_error);
+        }
+    }
+    return result;
+}
+
+static int look_for_rows(struct postgres *pg, const char *table, bool *ret_has, struct error *ret_error)
+{
+    char sql[STORE_NAME_SIZE + 40];
+    PGresult *found;
+    int class;
+
+    snprintf(sql, sizeof sql, "SELECT 1 FROM \"%s\" LIMIT 1", table);
+    found = pg_query(pg, sql, NULL, &class, ret_error);
+    *ret_has = class == 0 && PQntuples(found) > 0;
+    PQclear(found);
+    return class;
+}
+
+/* An index on rows takes its time, and locks writers out: the check tells of it. */
 static int create_table(struct postgres *pg, const struct table *table, struct buffer *sql, struct error *ret_error)
 {
     const struct store_scope *scope = &pg->store.scope;
     char name[STORE_NAME_SIZE];
+    bool has_rows = false;
     int result;
 
     store_table_name(scope, table, name);
@@ -238,14 +269,11 @@ static int create_table(struct postgres *pg, const struct table *table, struct b
         print_table(sql, scope, table);
         if (result == 0)
             result = execute(pg, sql, ret_error);
+    } else if (result == 0) {
+        result = look_for_rows(pg, name, &has_rows, ret_error);
     }
-    for (uint32_t i = 0; i < table->n_indexes && result == 0; i++) {
-        name_index(scope, table, &table->indexes[i], name);
-        if (is_missing(pg, name, &result, ret_error)) {
-            print_index(sql, scope, table, &table->indexes[i]);
-            result = execute(pg, sql, ret_error);
-        }
-    }
+    if (result == 0 && !has_rows)
+        result = create_indexes(pg, table, sql, ret_error);
     if (result == 0 && is_missing(pg, table->name, &result, ret_error)) {
         print_view(sql, scope, table);
         result = execute(pg, sql, ret_error);

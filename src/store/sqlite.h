@@ -141,6 +141,7 @@ int sqlite_write_rows(struct sqlite *lite, struct error *ret_error);
 int sqlite_read_rows(struct sqlite *lite, struct error *ret_error);
 const char *sqlite_host_type(enum host_type type); /* "INTEGER" */
 int sqlite_print_schema(const struct store_scope *scope, struct buffer *ret_sql, struct error *ret_error);
+void sqlite_print_index(struct buffer *sql, const struct store_scope *scope, const struct table *table, const struct index *index);
 int sqlite_create_schema(struct store *store, struct error *ret_error);
 int sqlite_check_schema(struct store *store, struct error *ret_error);
 int sqlite_preflight(struct store *store, struct error *ret_error);

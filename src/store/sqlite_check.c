@@ -274,6 +274,27 @@ static int compare_view(struct inspection *in, struct error *ret_error)
     return result;
 }
 
+/* An index changes no row: one that is missing is told, not refused. */
+static int look_for_indexes(struct inspection *in, struct error *ret_error)
+{
+    const struct table *table = in->table;
+    int result = 0;
+
+    for (uint32_t i = 0; i < table->n_indexes && result == 0; i++) {
+        struct buffer sql = BUFFER_INIT;
+        char name[2 * STORE_NAME_SIZE];
+        int64_t n = 0;
+
+        snprintf(name, sizeof name, "%s_%s", in->name, table->indexes[i].name);
+        result = sqlite_query(in->lite, "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND name = ?1", name, &n, ret_error);
+        sqlite_print_index(&sql, &in->lite->store.scope, table, &table->indexes[i]);
+        if (result == 0 && n == 0 && !buffer_failed(&sql))
+            store_advise_index(&in->lite->store, in->name, name, sql.data);
+        buffer_free(&sql);
+    }
+    return result;
+}
+
 static int compare_table(struct sqlite *lite, const struct table *table, struct findings *findings, struct error *ret_error)
 {
     struct inspection in = {.lite = lite, .table = table, .sql = "", .out = BUFFER_INIT};
@@ -297,6 +318,8 @@ static int compare_table(struct sqlite *lite, const struct table *table, struct 
         if (in.out.size == 0) /* a view on columns that are missing cannot even be looked at */
             result = compare_view(&in, ret_error);
     }
+    if (result == 0)
+        result = look_for_indexes(&in, ret_error);
     if (result == 0 && buffer_failed(&in.out))
         result = sqlite_out_of_memory(ret_error);
     if (result == 0 && in.out.size > 0)

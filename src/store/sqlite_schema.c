@@ -66,11 +66,24 @@ static void print_table(struct buffer *sql, const struct store_scope *scope, con
     for (uint32_t i = 0; i < table->n_keys; i++)
         buffer_printf(sql, "%s\"%s\"", i > 0 ? ", " : "", table->columns[table->keys[i]].name);
     buffer_puts(sql, ")\n) STRICT, WITHOUT ROWID;\n");
+}
+
+void sqlite_print_index(struct buffer *sql, const struct store_scope *scope, const struct table *table, const struct index *index)
+{
+    char name[STORE_NAME_SIZE];
+
+    store_table_name(scope, table, name);
+    buffer_printf(sql, "CREATE INDEX IF NOT EXISTS \"%s_%s\" ON \"%s\" (", name, index->name, name);
+    for (uint32_t i = 0; i < index->n_columns; i++)
+        buffer_printf(sql, "%s\"%s\"", i > 0 ? ", " : "", table->columns[index->columns[i]].name);
+    buffer_putc(sql, ')');
+}
+
+static void print_indexes(struct buffer *sql, const struct store_scope *scope, const struct table *table)
+{
     for (uint32_t i = 0; i < table->n_indexes; i++) {
-        buffer_printf(sql, "CREATE INDEX IF NOT EXISTS \"%s_%s\" ON \"%s\" (", name, table->indexes[i].name, name);
-        for (uint32_t j = 0; j < table->indexes[i].n_columns; j++)
-            buffer_printf(sql, "%s\"%s\"", j > 0 ? ", " : "", table->columns[table->indexes[i].columns[j]].name);
-        buffer_puts(sql, ");\n");
+        sqlite_print_index(sql, scope, table, &table->indexes[i]);
+        buffer_puts(sql, ";\n");
     }
 }
 
@@ -92,6 +105,7 @@ int sqlite_print_schema(const struct store_scope *scope, struct buffer *ret_sql,
     for (uint32_t i = 0; i < scope->n_tables; i++)
         if (!scope->tables[i].is_omitted) {
             print_table(ret_sql, scope, &scope->tables[i]);
+            print_indexes(ret_sql, scope, &scope->tables[i]);
             print_view(ret_sql, scope, &scope->tables[i]);
         }
     return buffer_failed(ret_sql) ? sqlite_out_of_memory(ret_error) : 0;
@@ -99,34 +113,43 @@ int sqlite_print_schema(const struct store_scope *scope, struct buffer *ret_sql,
 
 /* ---- Making ---- */
 
-static int refuse_missing_tables(struct sqlite *lite, struct error *ret_error)
+/* What is missing of a table. An index on rows takes its time, and locks writers out: the check tells of it. */
+static int print_missing(struct sqlite *lite, const struct table *table, struct buffer *sql, struct error *ret_error)
 {
     const struct store_scope *scope = &lite->store.scope;
-    int result = 0;
+    char name[STORE_NAME_SIZE], look[STORE_NAME_SIZE + 40];
+    int64_t exists = 0, has_rows = 0;
+    int result;
 
-    for (uint32_t i = 0; i < scope->n_tables && result == 0; i++) {
-        char name[STORE_NAME_SIZE];
-        int64_t n = 0;
-
-        store_table_name(scope, &scope->tables[i], name);
-        if (!scope->tables[i].is_omitted)
-            result = sqlite_query(lite, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1", name, &n, ret_error);
-        if (result == 0 && n == 0 && !scope->tables[i].is_omitted)
-            result = sqlite_refuse_missing(lite, name, ret_error);
-    }
-    return result;
+    store_table_name(scope, table, name);
+    result = sqlite_query(lite, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1", name, &exists, ret_error);
+    snprintf(look, sizeof look, "SELECT EXISTS (SELECT 1 FROM \"%s\")", name);
+    if (result == 0 && exists == 0)
+        result = sqlite_refuse_missing(lite, name, ret_error);
+    else if (result == 0)
+        result = sqlite_query(lite, look, NULL, &has_rows, ret_error);
+    if (result != 0)
+        return result;
+    print_table(sql, scope, table);
+    if (has_rows == 0)
+        print_indexes(sql, scope, table);
+    print_view(sql, scope, table);
+    return 0;
 }
 
 static int create_all(struct sqlite *lite, struct error *ret_error)
 {
+    const struct store_scope *scope = &lite->store.scope;
     struct buffer sql = BUFFER_INIT;
-    int result = refuse_missing_tables(lite, ret_error);
+    int result = 0;
 
+    for (size_t i = 0; i < HOST_TABLES; i++)
+        print_host_table(&sql, &host_tables[i]);
+    for (uint32_t i = 0; i < scope->n_tables && result == 0; i++)
+        if (!scope->tables[i].is_omitted)
+            result = print_missing(lite, &scope->tables[i], &sql, ret_error);
     if (result == 0)
-        result = sqlite_print_schema(&lite->store.scope, &sql, ret_error);
-
-    if (result == 0)
-        result = sqlite_execute(lite, sql.data, ret_error);
+        result = buffer_failed(&sql) ? sqlite_out_of_memory(ret_error) : sqlite_execute(lite, sql.data, ret_error);
     buffer_free(&sql);
     return result;
 }

@@ -100,8 +100,10 @@ int store_open(const struct store_settings *settings, const struct store_scope *
 
 struct store *store_close(struct store *store)
 {
-    if (store != NULL)
-        store->driver->close(store);
+    if (store == NULL)
+        return NULL;
+    buffer_free(&store->advice);
+    store->driver->close(store);
     return NULL;
 }
 
@@ -220,13 +222,26 @@ int store_preflight(struct store *store, struct error *ret_error)
     return store->driver->preflight(store, ret_error);
 }
 
+void store_advise_index(struct store *store, const char *table, const char *index, const char *sql)
+{
+    buffer_printf(&store->advice, "%stable %s lacks the index %s, which is not made at a start where there are rows: %s",
+                  store->advice.size > 0 ? ". Also: " : "", table, index, sql);
+}
+
+const char *store_advice(const struct store *store)
+{
+    return store->advice.size == 0 || buffer_failed(&store->advice) ? NULL : store->advice.data;
+}
+
 int store_create_schema(struct store *store, struct error *ret_error)
 {
+    buffer_clear(&store->advice);
     return store->driver->create_schema(store, ret_error);
 }
 
 int store_check_schema(struct store *store, struct error *ret_error)
 {
+    buffer_clear(&store->advice);
     return store->driver->check_schema(store, ret_error);
 }
 

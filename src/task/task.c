@@ -227,6 +227,8 @@ static int try_store(struct task *task, struct error *ret_error)
     if (result == 0)
         result = strcmp(store->schema, "create") == 0 ? store_create_schema(task->store, ret_error)
                                                       : store_check_schema(task->store, ret_error);
+    if (result == 0 && store_advice(task->store) != NULL)
+        log_warn("the read store could be better", "advice", store_advice(task->store), NULL);
     beat(task, TASK_CONNECTING);
     if (result == 0)
         result = store_preflight(task->store, ret_error);

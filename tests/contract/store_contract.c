@@ -64,6 +64,34 @@ static void test_drift_is_told(void **state)
 }
 
 /* What is missing does not hide what is wrong with the other tables. */
+/* Made where it costs nothing, told where it would keep others waiting. */
+static void test_an_index_that_is_missing(void **state)
+{
+    const char *drop = "DROP INDEX accounts__v1_by_owner";
+    const char *count = scene_is_sqlite() ? "SELECT count(*) FROM sqlite_schema WHERE name = 'accounts__v1_by_owner'"
+                                          : "SELECT count(*) FROM pg_class WHERE oid = to_regclass('accounts__v1_by_owner')";
+    struct scene *scene = scene_ready();
+
+    (void)state;
+    assert_null(store_advice(scene->store));
+    scene_execute(scene, drop);
+    OK(scene, store_check_schema(scene->store, &scene->error));
+    assert_non_null(strstr(store_advice(scene->store), "table accounts__v1 lacks the index accounts__v1_by_owner"));
+    OK(scene, store_create_schema(scene->store, &scene->error)); /* no rows yet */
+    assert_null(store_advice(scene->store));
+    LOOK(scene, "1", count);
+    set(scene, account(scene, "acc-1"), BALANCE, money(1));
+    OK(scene, scene_write(scene, 1));
+    scene_execute(scene, drop);
+    OK(scene, store_create_schema(scene->store, &scene->error));
+    assert_non_null(strstr(store_advice(scene->store), "CREATE INDEX "));
+    LOOK(scene, "0", count);
+    scene_execute(scene, strstr(store_advice(scene->store), "CREATE INDEX "));
+    OK(scene, store_check_schema(scene->store, &scene->error));
+    assert_null(store_advice(scene->store));
+    scene_free(scene);
+}
+
 /* A table of an older release, or of somebody who made it by hand. */
 static void test_drift_of_the_hosts_tables_is_told(void **state)
 {
@@ -1115,6 +1143,7 @@ int main(void)
         cmocka_unit_test(test_schema_is_made_once_and_checked),
         cmocka_unit_test(test_printed_schema_is_the_one_that_fits),
         cmocka_unit_test(test_drift_is_told),
+        cmocka_unit_test(test_an_index_that_is_missing),
         cmocka_unit_test(test_drift_of_the_hosts_tables_is_told),
         cmocka_unit_test(test_everything_wrong_is_told_at_once),
         cmocka_unit_test(test_a_view_of_another_version_stays),
