@@ -3,13 +3,14 @@
  *
  * Called by the plugin host for the event under way, in the task's one thread. Copies everything; never looks into a message.
  */
+#include "base/text.h"
 #include "fold/inside.h"
 
 #include <string.h>
 
 static const size_t message_bytes_max = (size_t)64 << 20; /* far above what a broker takes */
 
-enum { HEADERS_MAX = 1000 };
+enum { HEADERS_MAX = 1000, TOPIC_SIZE_MAX = 249 };
 
 /* NULL stays NULL: it means no key, or a tombstone. */
 static bool copy_bytes(struct arena *arena, struct rs_bytes *bytes)
@@ -29,12 +30,23 @@ static const struct rs_header *header_at(const struct rs_message *message, uint3
     return (const struct rs_header *)at;
 }
 
+/* Kafka's rule (org.apache.kafka.common.internals.Topic): what breaks it would be found when the message is relayed, too late. */
+static bool is_topic(const char *name)
+{
+    static const char legal[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+
+    return strlen(name) <= TOPIC_SIZE_MAX && name[strspn(name, legal)] == '\0' && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
 static int check(const struct rs_message *message, struct error *ret_error)
 {
     size_t size = message->key.size;
 
     if (message->topic == NULL || message->topic[0] == '\0')
         return error_set(ret_error, ERROR_BUG, "a message without a topic");
+    if (!is_topic(message->topic))
+        return error_set(ret_error, ERROR_POISON,
+                         "a message to a topic of an illegal name (letters, digits, '.', '_' and '-', at most %d)", TOPIC_SIZE_MAX);
     if (message->n_headers > HEADERS_MAX)
         return error_set(ret_error, ERROR_BUG, "a message to %s with %u headers; at most %d", message->topic, message->n_headers,
                          HEADERS_MAX);
@@ -46,6 +58,8 @@ static int check(const struct rs_message *message, struct error *ret_error)
     for (uint32_t i = 0; i < message->n_headers; i++) {
         if (header_at(message, i)->name == NULL)
             return error_set(ret_error, ERROR_BUG, "a message to %s with a header without a name", message->topic);
+        if (!text_is_utf8(header_at(message, i)->name, strlen(header_at(message, i)->name), NULL))
+            return error_set(ret_error, ERROR_POISON, "a message to %s with a header whose name is not UTF-8", message->topic);
         if (__builtin_add_overflow(size, header_at(message, i)->value.size, &size) || size > message_bytes_max)
             return error_set(ret_error, ERROR_POISON, "a message to %s of more than %zu bytes", message->topic,
                              message_bytes_max);

@@ -47,6 +47,11 @@ struct store {
     void *wait_context;
 };
 
+/* Does a statement for the group name the column? Keys, and what an upsert touches. */
+bool store_group_has(const struct change_group *group, uint32_t column);
+/* [["name", "base16"], ...]: header values are bytes, names may repeat, order matters. */
+void store_print_headers(struct buffer *json, const struct outbox_message *message);
+
 /* Of an index that a table lacks, with the statement that makes it. */
 void store_advise_index(struct store *store, const char *table, const char *index, const char *sql);
 

@@ -21,27 +21,13 @@ static void put_bytes_column(struct pg_parameters *parameters, const struct outb
     pg_end_array(parameters);
 }
 
-/* [["name", "base16"], ...]: header values are bytes, names may repeat, order matters. */
 static void put_headers(struct pg_parameters *parameters, const struct outbox_message *message)
 {
     struct buffer json = BUFFER_INIT;
     struct column column = {.type = RS_JSON};
     struct cell cell = {.operation = CELL_SET};
 
-    buffer_putc(&json, '[');
-    for (uint32_t i = 0; i < message->n_headers; i++) {
-        const struct rs_header *header = &message->headers[i];
-
-        buffer_puts(&json, i > 0 ? ",[\"" : "[\"");
-        for (const char *c = header->name; *c != '\0'; c++)
-            buffer_printf(&json, *c == '"' || *c == '\\' ? "\\%c" : (unsigned char)*c < ' ' ? "\\u%04x" : "%c", *c);
-        buffer_puts(&json, header->value.data == NULL ? "\",null]" : "\",\"");
-        for (size_t j = 0; header->value.data != NULL && j < header->value.size; j++)
-            buffer_printf(&json, "%02x", ((const unsigned char *)header->value.data)[j]);
-        if (header->value.data != NULL)
-            buffer_puts(&json, "\"]");
-    }
-    buffer_putc(&json, ']');
+    store_print_headers(&json, message);
     cell.as.data = json.data;
     cell.size = (uint32_t)json.size;
     if (buffer_failed(&json))

@@ -85,12 +85,6 @@ static int send_moves(struct postgres *pg, const struct store_write *write, stru
 
 /* ---- Rows ---- */
 
-static bool is_in_group(const struct change_group *group, uint32_t column)
-{
-    return group->table->columns[column].is_key ||
-           (group->change == CHANGE_UPSERT && group->operations[column] != CELL_NONE);
-}
-
 /* One array a column of the group, and the partition's. */
 static void put_rows(struct pg_parameters *parameters, const struct change_group *group)
 {
@@ -99,7 +93,7 @@ static void put_rows(struct pg_parameters *parameters, const struct change_group
     for (uint32_t i = 0; i < table->n_columns; i++) {
         const struct pg_type *type = pg_type_of(table->columns[i].type);
 
-        if (!is_in_group(group, i))
+        if (!store_group_has(group, i))
             continue;
         pg_begin_array(parameters, type->array_oid, type->oid, group->n_rows);
         for (size_t j = 0; j < group->n_rows; j++)
@@ -121,7 +115,7 @@ static void print_unnest(struct buffer *sql, const struct change_group *group)
 
     buffer_puts(sql, "unnest(");
     for (uint32_t i = 0; i < group->table->n_columns; i++)
-        if (is_in_group(group, i)) {
+        if (store_group_has(group, i)) {
             buffer_printf(sql, "%s$%d::%s[]", n > 0 ? ", " : "", n + 1, pg_type_of(group->table->columns[i].type)->name);
             n++;
         }
@@ -135,7 +129,7 @@ static void print_names(struct buffer *sql, const struct change_group *group)
     bool is_first = true;
 
     for (uint32_t i = 0; i < group->table->n_columns; i++)
-        if (is_in_group(group, i)) {
+        if (store_group_has(group, i)) {
             buffer_printf(sql, "%s\"%s\"", is_first ? "" : ", ", group->table->columns[i].name);
             is_first = false;
         }
@@ -198,7 +192,7 @@ static void print_upsert(struct buffer *sql, const struct store_scope *scope, co
     print_keys(sql, table);
     buffer_puts(sql, ") DO UPDATE SET ");
     for (uint32_t i = 0; i < table->n_columns; i++) {
-        if (table->columns[i].is_key || !is_in_group(group, i))
+        if (table->columns[i].is_key || !store_group_has(group, i))
             continue;
         if (!is_first)
             buffer_puts(sql, ", ");

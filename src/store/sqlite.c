@@ -361,8 +361,6 @@ int sqlite_command(struct sqlite *lite, sqlite_work work, struct error *ret_erro
 {
     int result;
 
-    if (lite->store.is_busy)
-        return error_set(ret_error, ERROR_BUG, "a command of the store was called while an operation runs");
     result = begin(lite, work, ret_error);
     if (result != 0)
         return result;

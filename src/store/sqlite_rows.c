@@ -6,12 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool is_in_group(const struct change_group *group, uint32_t column)
-{
-    return group->table->columns[column].is_key ||
-           (group->change == CHANGE_UPSERT && group->operations[column] != CELL_NONE);
-}
-
 static void print_assignment(struct buffer *sql, const struct table *table, uint32_t number, uint8_t operation)
 {
     const struct column *column = &table->columns[number];
@@ -42,7 +36,7 @@ static void print_upsert(struct buffer *sql, const struct store_scope *scope, co
     store_table_name(scope, table, name);
     buffer_printf(sql, "INSERT INTO \"%s\" AS t (", name);
     for (uint32_t i = 0; i < table->n_columns; i++)
-        if (is_in_group(group, i))
+        if (store_group_has(group, i))
             buffer_printf(sql, "%s\"%s\"", n++ > 0 ? ", " : "", table->columns[i].name);
     buffer_puts(sql, table->is_shared ? ") VALUES (" : ", readside_partition) VALUES (");
     for (int i = 0; i < n + !table->is_shared; i++)
@@ -52,7 +46,7 @@ static void print_upsert(struct buffer *sql, const struct store_scope *scope, co
     buffer_puts(sql, ") DO UPDATE SET ");
     n = 0;
     for (uint32_t i = 0; i < table->n_columns; i++) {
-        if (table->columns[i].is_key || !is_in_group(group, i))
+        if (table->columns[i].is_key || !store_group_has(group, i))
             continue;
         if (n++ > 0)
             buffer_puts(sql, ", ");
@@ -87,7 +81,7 @@ static int bind_row(struct sqlite *lite, sqlite3_stmt *statement, const struct c
     for (uint32_t i = 0; i < n && result == 0; i++) {
         uint32_t column = is_delete ? table->keys[i] : i; /* keys in key order */
 
-        if (is_in_group(group, column))
+        if (store_group_has(group, column))
             result = sqlite_bind_cell(lite, statement, at++, &table->columns[column], &row->cells[column], ret_error);
     }
     if (!table->is_shared)
@@ -135,25 +129,6 @@ static void bind_bytes(sqlite3_stmt *statement, int at, const struct rs_bytes *b
         sqlite3_bind_blob64(statement, at, bytes->size == 0 ? "" : bytes->data, bytes->size, SQLITE_STATIC);
 }
 
-/* [["name", "base16"], ...], as on the other stores. */
-static void print_headers(struct buffer *json, const struct outbox_message *message)
-{
-    buffer_putc(json, '[');
-    for (uint32_t i = 0; i < message->n_headers; i++) {
-        const struct rs_header *header = &message->headers[i];
-
-        buffer_puts(json, i > 0 ? ",[\"" : "[\"");
-        for (const char *c = header->name; *c != '\0'; c++)
-            buffer_printf(json, *c == '"' || *c == '\\' ? "\\%c" : (unsigned char)*c < ' ' ? "\\u%04x" : "%c", *c);
-        buffer_puts(json, header->value.data == NULL ? "\",null]" : "\",\"");
-        for (size_t j = 0; header->value.data != NULL && j < header->value.size; j++)
-            buffer_printf(json, "%02x", ((const unsigned char *)header->value.data)[j]);
-        if (header->value.data != NULL)
-            buffer_puts(json, "\"]");
-    }
-    buffer_putc(json, ']');
-}
-
 static int write_message(struct sqlite *lite, const struct outbox_message *message, struct error *ret_error)
 {
     struct buffer headers = BUFFER_INIT;
@@ -166,7 +141,7 @@ static int write_message(struct sqlite *lite, const struct outbox_message *messa
 
     if (result != 0)
         return result;
-    print_headers(&headers, message);
+    store_print_headers(&headers, message);
     sqlite_now(now);
     sqlite_bind_scope(lite, statement);
     sqlite3_bind_text(statement, 3, message->topic, -1, SQLITE_STATIC);

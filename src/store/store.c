@@ -65,6 +65,29 @@ const char *const *store_kinds(void)
     return kinds;
 }
 
+bool store_group_has(const struct change_group *group, uint32_t column)
+{
+    return group->table->columns[column].is_key || (group->change == CHANGE_UPSERT && group->operations[column] != CELL_NONE);
+}
+
+void store_print_headers(struct buffer *json, const struct outbox_message *message)
+{
+    buffer_putc(json, '[');
+    for (uint32_t i = 0; i < message->n_headers; i++) {
+        const struct rs_header *header = &message->headers[i];
+
+        buffer_puts(json, i > 0 ? ",[\"" : "[\"");
+        for (const char *c = header->name; *c != '\0'; c++)
+            buffer_printf(json, *c == '"' || *c == '\\' ? "\\%c" : (unsigned char)*c < ' ' ? "\\u%04x" : "%c", *c);
+        buffer_puts(json, header->value.data == NULL ? "\",null]" : "\",\"");
+        for (size_t j = 0; header->value.data != NULL && j < header->value.size; j++)
+            buffer_printf(json, "%02x", ((const unsigned char *)header->value.data)[j]);
+        if (header->value.data != NULL)
+            buffer_puts(json, "\"]");
+    }
+    buffer_putc(json, ']');
+}
+
 static const struct store_driver *find_driver(const char *kind)
 {
     for (size_t i = 0; i < N_DRIVERS; i++)
@@ -219,7 +242,9 @@ int store_finish(struct store *store, struct error *ret_error)
 
 int store_preflight(struct store *store, struct error *ret_error)
 {
-    return store->driver->preflight(store, ret_error);
+    int result = check_idle(store, ret_error);
+
+    return result != 0 ? result : store->driver->preflight(store, ret_error);
 }
 
 void store_advise_index(struct store *store, const char *table, const char *index, const char *sql)
@@ -235,14 +260,18 @@ const char *store_advice(const struct store *store)
 
 int store_create_schema(struct store *store, struct error *ret_error)
 {
+    int result = check_idle(store, ret_error);
+
     buffer_clear(&store->advice);
-    return store->driver->create_schema(store, ret_error);
+    return result != 0 ? result : store->driver->create_schema(store, ret_error);
 }
 
 int store_check_schema(struct store *store, struct error *ret_error)
 {
+    int result = check_idle(store, ret_error);
+
     buffer_clear(&store->advice);
-    return store->driver->check_schema(store, ret_error);
+    return result != 0 ? result : store->driver->check_schema(store, ret_error);
 }
 
 int store_print_schema(const struct store_settings *settings, const struct store_scope *scope, struct buffer *ret_sql,
@@ -256,15 +285,21 @@ int store_print_schema(const struct store_settings *settings, const struct store
 int store_list_positions(struct store *store, const struct store_position **ret_positions, size_t *ret_n,
                          struct error *ret_error)
 {
-    return store->driver->list_positions(store, ret_positions, ret_n, ret_error);
+    int result = check_idle(store, ret_error);
+
+    return result != 0 ? result : store->driver->list_positions(store, ret_positions, ret_n, ret_error);
 }
 
 int store_operate(struct store *store, const struct store_operation *operation, struct error *ret_error)
 {
-    return store->driver->operate(store, operation, ret_error);
+    int result = check_idle(store, ret_error);
+
+    return result != 0 ? result : store->driver->operate(store, operation, ret_error);
 }
 
 int store_reset(struct store *store, const char *actor, struct error *ret_error)
 {
-    return store->driver->reset(store, actor, ret_error);
+    int result = check_idle(store, ret_error);
+
+    return result != 0 ? result : store->driver->reset(store, actor, ret_error);
 }

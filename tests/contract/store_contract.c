@@ -497,6 +497,8 @@ static void test_one_operation_at_a_time(void **state)
     OK(scene, scene_start_write(scene, 1));
     assert_true(store_is_busy(scene->store));
     FAILS(scene, ERROR_BUG, "while another", store_start_claim(scene->store, scene->positions, 1, &scene->error));
+    FAILS(scene, ERROR_BUG, "while another", store_check_schema(scene->store, &scene->error));
+    FAILS(scene, ERROR_BUG, "while another", store_reset(scene->store, "kim", &scene->error));
     OK(scene, scene_finish(scene));
     assert_false(store_is_busy(scene->store));
     scene_settle(scene, 1, 0);

@@ -280,6 +280,7 @@ static void test_a_row_of_another_partition_is_not_read(void **state)
 
 static void test_messages_that_are_refused(void **state)
 {
+    static const char *const illegal[] = {"a b", "\xff", "..", "a/b"};
     struct rs_header headers[2] = {{.name = NULL}};
     struct rs_message message = {.topic = ""};
 
@@ -292,6 +293,14 @@ static void test_messages_that_are_refused(void **state)
     bug(batch_emit(f.batch, &message, &f.error), "a message to t with a header without a name");
     message.n_headers = 2000;
     bug(batch_emit(f.batch, &message, &f.error), "a message to t with 2000 headers; at most 1000");
+    message.n_headers = 1;
+    headers[0].name = "\xff";
+    poison(batch_emit(f.batch, &message, &f.error), "a message to t with a header whose name is not UTF-8");
+    for (size_t i = 0; i < sizeof illegal / sizeof illegal[0]; i++) {
+        message.topic = illegal[i];
+        poison(batch_emit(f.batch, &message, &f.error),
+               "a message to a topic of an illegal name (letters, digits, '.', '_' and '-', at most 249)");
+    }
     message = (struct rs_message){.topic = "t", .value = {.data = "", .size = SIZE_MAX}};
     poison(batch_emit(f.batch, &message, &f.error), "a message to t of more than 67108864 bytes");
 }
