@@ -70,7 +70,8 @@ static int refuse_if(struct sqlite *lite, const char *name, const char *sql, boo
     return result;
 }
 
-static int preflight_table(struct sqlite *lite, const char *name, struct error *ret_error)
+/* is_judged: by what could refuse a row, too. */
+static int preflight_table(struct sqlite *lite, const char *name, bool is_judged, struct error *ret_error)
 {
     static const char *const queries[] = {
         "SELECT 'trigger ' || name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE",
@@ -84,11 +85,9 @@ static int preflight_table(struct sqlite *lite, const char *name, struct error *
     if (result == 0 && is_virtual != 0)
         result = error_set(ret_error, ERROR_CONFIG, "%s is not an ordinary table, so that it may not roll back with its positions",
                            name);
-    if (lite->store.settings.allow_constraints)
-        return result;
-    for (size_t i = 0; i < sizeof queries / sizeof queries[0] && result == 0; i++)
+    for (size_t i = 0; i < sizeof queries / sizeof queries[0] && result == 0 && is_judged; i++)
         result = refuse_if(lite, name, queries[i], false, ret_error);
-    if (result == 0)
+    if (result == 0 && is_judged)
         result = refuse_if(lite, name, "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE", true,
                            ret_error);
     return result;
@@ -99,13 +98,15 @@ static int preflight_all(struct sqlite *lite, struct error *ret_error)
     const struct store_scope *scope = &lite->store.scope;
     int result = 0;
 
+    for (size_t i = 0; i < HOST_TABLES && result == 0; i++) /* their triggers are let be: people watch positions by them */
+        result = preflight_table(lite, host_tables[i].name, false, ret_error);
     for (uint32_t i = 0; i < scope->n_tables && result == 0; i++) {
         char name[STORE_NAME_SIZE];
 
         if (scope->tables[i].is_omitted)
             continue;
         store_table_name(scope, &scope->tables[i], name);
-        result = preflight_table(lite, name, ret_error);
+        result = preflight_table(lite, name, !lite->store.settings.allow_constraints, ret_error);
     }
     return result;
 }

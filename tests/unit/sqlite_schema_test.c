@@ -179,6 +179,7 @@ static void test_preflight(void **state)
     (void)state;
     refused("CREATE TRIGGER watch AFTER INSERT ON accounts__v1 BEGIN SELECT 1; END", "accounts__v1 has the trigger watch");
     refused("CREATE UNIQUE INDEX one_owner ON accounts__v1 (owner)", "accounts__v1 has the unique index one_owner");
+    refused("CREATE TRIGGER watch AFTER UPDATE ON readside_positions BEGIN SELECT 1; END", NULL); /* people watch by them */
     refused("CREATE INDEX quick ON accounts__v1 (owner)", NULL); /* and checked_at is no CHECK */
     refused("ALTER TABLE accounts__v1 ADD COLUMN more TEXT CHECK (more <> '')", "accounts__v1 has a CHECK constraint");
     refused("ALTER TABLE accounts__v1 ADD COLUMN more TEXT /* no CHECK (here) */ DEFAULT 'a CHECK (there)'", NULL);
@@ -196,6 +197,9 @@ static void test_a_virtual_table_is_refused(void **state)
     OK(scene, connect_now(scene));
     assert_int_equal(store_preflight(scene->store, &scene->error), ERROR_CONFIG);
     assert_says(&scene->error, "totals__v1 is not an ordinary table");
+    execute(scene, "DROP TABLE totals__v1; DROP TABLE readside_audit; CREATE VIRTUAL TABLE readside_audit USING fts5 (id)");
+    assert_int_equal(store_preflight(scene->store, &scene->error), ERROR_CONFIG);
+    assert_says(&scene->error, "readside_audit is not an ordinary table");
     scene_free(scene);
 }
 
