@@ -94,6 +94,7 @@ static int run_task(int argc, char **argv)
     struct status_block *block = NULL;
     struct error failure = {0};
     int64_t index, slot;
+    bool is_over = true;
     int exit_code, result;
 
     if (!cli_parse(&cli_command_task, argc, argv, &arguments, &exit_code))
@@ -104,11 +105,13 @@ static int run_task(int argc, char **argv)
     settings.bootstrap_servers = cli_value(&cli_command_task, &arguments, "bootstrap");
     result = prepare(&settings, &config, &block, slot, &failure);
     if (result == 0)
-        result = task_run(&settings, &failure);
+        result = task_run(&settings, &is_over, &failure);
     if (result != 0)
         log_error("task cannot go on", "class", error_class_name(result), "reason", failure.text, NULL);
     status_block_free(block);
     config_free_unpacked(config);
+    if (!is_over)
+        quick_exit(exit_code_of(result));
     return exit_code_of(result);
 }
 

@@ -244,6 +244,7 @@ int consumer_open(const struct consumer_settings *settings, struct consumer *ret
         result = error_set(ret_error, ERROR_BUG, "out of memory for a consumer");
         goto out;
     }
+    member->is_static = settings->group_instance_id != NULL;
     member->is_eager = settings->assignor != ASSIGNOR_COOPERATIVE_STICKY;
     member->bootstrap_servers = strdup(settings->bootstrap_servers);
     member->broker = -1;
@@ -281,36 +282,64 @@ static int64_t monotonic_ms(void)
     return clock_system.monotonic_us(clock_system.self) / 1000;
 }
 
-/* Gives the partitions back and leaves; every rebalance on the way is answered in its callback. */
-static void leave(struct member *member, int timeout_ms)
+/*
+ * librdkafka's close (2.14) forgets to leave the group where a member of a cooperative group has no partition: the others then wait
+ * for it until its session ends. Unsubscribing first leaves. Static members stay in the group (KIP-345), which close() knows.
+ */
+static void leave_empty_handed(struct member *member, rd_kafka_queue_t *queue, int64_t deadline_ms)
+{
+    rd_kafka_topic_partition_list_t *left = NULL;
+    bool is_subscribed = member->n_started == 0 && !member->is_eager && !member->is_static && member->subscription;
+
+    if (!is_subscribed || rd_kafka_unsubscribe(member->rk) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
+    while (is_subscribed && monotonic_ms() < deadline_ms) { /* put off by the client while a rebalance is under way */
+        if (rd_kafka_subscription(member->rk, &left) != RD_KAFKA_RESP_ERR_NO_ERROR)
+            return;
+        is_subscribed = left->cnt > 0;
+        rd_kafka_topic_partition_list_destroy(left);
+        if (is_subscribed)
+            rd_kafka_queue_poll_callback(queue, CLOSE_SLICE_MS);
+    }
+}
+
+/* Gives the partitions back and leaves; every rebalance on the way is answered in its callback. False: not within the time. */
+static bool leave(struct member *member, int timeout_ms)
 {
     int64_t deadline_ms = monotonic_ms() + timeout_ms;
     rd_kafka_queue_t *queue;
     rd_kafka_error_t *error;
+    bool is_closed;
 
     member->is_closing = true;
     if (member->pending != REBALANCE_NONE && member_answer(member, NULL) != 0)
-        return; /* a fatal client: the destructor ends it */
+        return true; /* a fatal client: the destructor ends it */
+    leave_empty_handed(member, member->queue, deadline_ms);
     queue = rd_kafka_queue_new(member->rk);
     error = rd_kafka_consumer_close_queue(member->rk, queue);
     if (error)
-        rd_kafka_error_destroy(error);
+        rd_kafka_error_destroy(error); /* closed already */
     else
         while (!rd_kafka_consumer_closed(member->rk) && monotonic_ms() < deadline_ms)
             rd_kafka_queue_poll_callback(queue, CLOSE_SLICE_MS);
+    is_closed = error || rd_kafka_consumer_closed(member->rk);
     rd_kafka_queue_destroy(queue);
+    return is_closed || !member->subscription;
 }
 
-void consumer_close(struct consumer *consumer, int timeout_ms)
+bool consumer_close(struct consumer *consumer, int timeout_ms)
 {
     struct member *member = consumer->self;
+    bool has_ended;
 
     if (!member)
-        return;
+        return true;
     member_release(member);
-    leave(member, timeout_ms);
-    member_free(member);
+    has_ended = leave(member, timeout_ms);
+    if (has_ended)
+        member_free(member); /* otherwise this would wait for the broker's answers, and its callbacks still use the member */
     *consumer = (struct consumer){ 0 };
+    return has_ended;
 }
 
 int consumer_fd(const struct consumer *consumer)

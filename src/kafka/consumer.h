@@ -119,10 +119,11 @@ struct consumer_settings {
 /* Connects lazily: a broker that is away is no error here. CONFIG: settings, or a librdkafka too old at run time. */
 int consumer_open(const struct consumer_settings *settings, struct consumer *ret_consumer, struct error *ret_error) MUST_CHECK;
 /*
- * Leaves the group (dynamic members) and frees everything, within timeout_ms and about a second. Pending rebalances are answered.
- * It takes that long only when the broker is away, or while a join of ours waits for the other members' answers.
+ * Leaves the group (dynamic members) and frees everything. Pending rebalances are answered. True: done.
+ * False: not within timeout_ms, because the broker is away or answers a join of ours only when the other members have joined. The
+ * client is left running, with its threads and memory: end the process by quick_exit(3); exit(3) would end OpenSSL under it.
  */
-void consumer_close(struct consumer *consumer, int timeout_ms);
+bool consumer_close(struct consumer *consumer, int timeout_ms);
 /* Becomes readable when take() has something to do: for poll(2). */
 int consumer_fd(const struct consumer *consumer);
 /*

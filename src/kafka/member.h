@@ -40,6 +40,7 @@ struct member {
     rd_kafka_queue_t *queue; /* records, marks, rebalances, group errors */
     int fd;                  /* eventfd: readable when take() has something to do */
     bool is_eager;           /* the assignor's protocol: assign() or incremental_assign() */
+    bool is_static;          /* has a group.instance.id */
     bool is_closing;         /* rebalances are answered inside the callback */
 
     rd_kafka_message_t **messages; /* of the last take() */

@@ -343,10 +343,14 @@ static int run(struct task *task, struct error *ret_error)
     return result;
 }
 
-static void close_parts(struct task *task)
+/* False: the Kafka client goes on without us. */
+static bool close_parts(struct task *task)
 {
-    if (task->consumer.self != NULL)
-        consumer_close(&task->consumer, CLOSE_TIMEOUT_MS);
+    bool is_over = task->consumer.self == NULL || consumer_close(&task->consumer, CLOSE_TIMEOUT_MS);
+
+    if (!is_over)
+        log_warn("the broker did not let this member go in time: its partitions go to other tasks when session_timeout is over",
+                   NULL);
     sink_free(task->sink);
     event_decoder_free(task->decoder);
     store_close(task->store);
@@ -354,9 +358,10 @@ static void close_parts(struct task *task)
     projection_free(task->projection);
     if (task->signal_fd >= 0)
         close(task->signal_fd);
+    return is_over;
 }
 
-int task_run(const struct task_settings *settings, struct error *ret_error)
+int task_run(const struct task_settings *settings, bool *ret_is_over, struct error *ret_error)
 {
     struct task task = {.settings = settings, .signal_fd = -1};
     int result;
@@ -379,7 +384,7 @@ int task_run(const struct task_settings *settings, struct error *ret_error)
         publish(&task);
         log_counters(&task.sink->counters);
     }
-    close_parts(&task);
+    *ret_is_over = close_parts(&task);
     beat(&task, TASK_STOPPED);
     return result;
 }

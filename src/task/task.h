@@ -22,7 +22,10 @@ struct task_settings {
     const char *bootstrap_servers;  /* instead of the config's: the embedded broker's address; NULL: the config's */
 };
 
-/* 0 after a clean stop; CONFIG: a person must change something before it can run; else worth a restart. */
-int task_run(const struct task_settings *settings, struct error *ret_error) MUST_CHECK;
+/*
+ * 0 after a clean stop; CONFIG: a person must change something before it can run; else worth a restart. *ret_is_over: false when
+ * the Kafka client could not leave its group in time and still runs: end the process by quick_exit(3), see consumer_close().
+ */
+int task_run(const struct task_settings *settings, bool *ret_is_over, struct error *ret_error) MUST_CHECK;
 
 #endif

@@ -88,3 +88,23 @@ def test_an_event_that_the_store_refuses_is_named_with_its_key(scene, pg_store):
     offset, _, reason = made.positions()[0]
     assert offset == 2 and "offset 2, key poor:" in reason and "positive" in reason
     assert dict((row[0], row[2]) for row in made.accounts()) == {"a": decimal.Decimal("1.00"), "b": decimal.Decimal("1.00")}
+
+
+def test_a_member_without_partitions_leaves_its_group_too(scene, pg_store, kafka, name):
+    made = scene(pg_store, partitions=1, tasks=2, group_id=name)
+    worker = made.worker()
+    eventually(lambda: kafka.group(name) == ("Stable", 2) and running(worker, made.topic, 0))
+    assert worker.stop() == 0
+    assert kafka.group(name) == ("Empty", 0)  # otherwise the next ones wait until its session is over
+
+
+def test_a_task_ends_while_its_join_waits_for_other_members(scene, pg_store, kafka, name):
+    made = scene(pg_store, partitions=2, group_id=name)
+    worker = made.worker()
+    eventually(lambda: running(worker, made.topic, 1))
+    with kafka.slow_member(name, made.topic) as joined:  # the worker gives it a partition up, and joins again for it to be assigned
+        eventually(joined.is_set)
+        eventually(lambda: kafka.group(name) == ("PreparingRebalance", 2))
+        assert worker.stop() == 0
+    assert worker.lines("the broker did not let this member go in time")
+    assert worker.lines("task stopped.*exit code 0") and not worker.lines("killed by signal")

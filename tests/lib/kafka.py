@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import threading
 import uuid
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, Producer, TopicPartition
@@ -171,6 +172,30 @@ class Kafka(Process):
             wanted = [TopicPartition(name, p) for p in range(self.partitions(name))]
             return {p.partition: None if p.offset == OFFSET_INVALID else p.offset for p in consumer.committed(wanted, timeout=20)}
         finally:
+            consumer.close()
+
+    def group(self, name):
+        """(state, members) of a consumer group, as its coordinator describes them: ("Stable", 2)."""
+        try:
+            found = self.admin.list_groups(name, timeout=20)
+        except KafkaException:
+            found = []  # its coordinator is not there yet
+        return (found[0].state, len(found[0].members)) if found else ("", 0)
+
+    @contextlib.contextmanager
+    def slow_member(self, group, topic):
+        """A member that hears of a rebalance only after 20 s: all others wait that long for their join. Gives an event: it is in."""
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": group, "session.timeout.ms": 60000,
+                             "heartbeat.interval.ms": 20000, "partition.assignment.strategy": "cooperative-sticky", **QUIET})
+        joined, ended = threading.Event(), threading.Event()
+        consumer.subscribe([topic], on_assign=lambda *_: joined.set())
+        thread = threading.Thread(target=lambda: [consumer.poll(0.1) for _ in iter(ended.is_set, True)], daemon=True)
+        thread.start()
+        try:
+            yield joined
+        finally:
+            ended.set()
+            thread.join()
             consumer.close()
 
     def producer(self, transactional_id=None, **config):
