@@ -5,11 +5,12 @@ import subprocess
 import pytest
 
 from process import BUILD
+from worker import command
 
 
 def run(program, **environment):
-    done = subprocess.run([BUILD / "tests/contract" / program], env=dict(os.environ, **environment), stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
+    done = subprocess.run(command(program=BUILD / "tests/contract" / program), env=dict(os.environ, **environment), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
     print(done.stdout)
     assert done.returncode == 0, f"{program} ended with {done.returncode}"
     assert "[  PASSED  ]" in done.stdout and "SKIPPED" not in done.stdout

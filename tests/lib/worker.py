@@ -12,9 +12,9 @@ VALGRIND = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--err
             "--trace-children=yes"]
 
 
-def command(*arguments):
-    assert BINARY.exists(), f"{BINARY} is not built"
-    return [*(VALGRIND if os.environ.get("VALGRIND") else []), BINARY, *arguments]
+def command(*arguments, program=BINARY):
+    assert program.exists(), f"{program} is not built"
+    return [*(VALGRIND if os.environ.get("VALGRIND") else []), program, *arguments]
 
 
 def readside(*arguments, deadline=60, **run):
