@@ -224,7 +224,7 @@ int pg_send(struct postgres *pg, const char *sql, struct pg_parameters *paramete
         if (name == NULL)
             name = prepare(pg, sql, given, &has_failed);
     }
-    if (has_failed || send_with(pg, sql, given, name) == 0)
+    if (has_failed || send_with(pg, sql, given, name) == 0 || PQsendFlushRequest(pg->connection) == 0)
         return send_failed(pg, ret_error);
     pg->n_sent++;
     if (parameters != NULL)
@@ -247,7 +247,7 @@ int pg_send_begin(struct postgres *pg, struct error *ret_error)
     return result;
 }
 
-/* The server ends each statement in its time; a little later it does not answer any more. So each sign of it counts anew. */
+/* The server ends each statement in its time, and each answer is sent at once: a little later it does not answer any more. */
 static void await_sign(struct postgres *pg)
 {
     int64_t limit = pg->store.settings.statement_timeout_us;
@@ -402,14 +402,21 @@ int pg_roll_back(struct postgres *pg, const struct error *failure, struct error 
 static int poll_operation(struct store *store, struct error *ret_error)
 {
     struct postgres *pg = pg_of(store);
+    struct error failure = {0};
     int result;
 
     if (pg->connection == NULL)
         return pg_not_connected(ret_error);
     if (pg->is_connecting)
         return pg_poll_connect(pg, ret_error);
-    result = advance(pg, ret_error);
-    return result == 0 ? pg->next(pg, ret_error) : result;
+    result = advance(pg, &failure);
+    if (result == 0)
+        return pg->next(pg, ret_error);
+    if (result != STORE_BUSY && pg->hosts_left > 0) /* it took the login, and then no statement */
+        return pg_host_failed(pg, &failure, ret_error);
+    if (result != STORE_BUSY && ret_error != NULL)
+        *ret_error = failure;
+    return result;
 }
 
 static int open_store(const struct store_settings *settings, const struct store_scope *scope, struct store **ret_store,

@@ -51,6 +51,14 @@ enum pg_oid {
  */
 #define PG_MARK "readside: "
 
+enum { PG_HOST_SIZE = 256 };
+
+/* One host of a list. NULL: not given. */
+struct pg_host {
+    const char *name, *address, *port;
+    char name_text[PG_HOST_SIZE], address_text[PG_HOST_SIZE], port_text[PG_HOST_SIZE];
+};
+
 /* Parameters of one statement, binary. The bytes lie in one buffer; offsets become pointers when it is sent. */
 struct pg_parameters {
     struct buffer bytes;
@@ -76,7 +84,7 @@ struct postgres {
     bool is_connected;
     PostgresPollingStatusType connecting;
     PQconninfoOption *options; /* of the URI */
-    size_t n_hosts, host_at, hosts_left; /* in its list; which one is tried, and how many are still to try with it */
+    size_t n_hosts, host_at, hosts_left; /* in its list; which one is tried; how many are still to try with it, 0: connected, or not connecting */
     int64_t deadline_us;
     bool wants_write;
 
@@ -148,10 +156,19 @@ void pg_forget_statements(struct postgres *pg);
 /* NAME in double quotes, so that no name can be anything else. */
 void pg_print_name(struct buffer *sql, const char *name);
 
+/* ---- postgres_hosts.c ---- */
+
+/* A remote server must prove who it is: ret_sslmode is what to ask for beyond the URI, or NULL. CONFIG when the URI asks for
+ * less, and for lists of hosts, addresses and ports that do not go together. */
+int pg_check_transport(const struct store_settings *settings, const char **ret_sslmode, struct error *ret_error) MUST_CHECK;
+size_t pg_count_hosts(const PQconninfoOption *options); /* at least 1 */
+/* False: the URI, or what the environment adds to it, has no list of hosts, and libpq needs no help. */
+bool pg_host_of(const PQconninfoOption *options, size_t at, struct pg_host *ret_host);
+
 /* ---- postgres_connect.c ---- */
 
-/* A remote server must prove who it is: ret_sslmode is what to ask for beyond the URI, or NULL. CONFIG when the URI asks for less. */
-int pg_check_transport(const struct store_settings *settings, const char **ret_sslmode, struct error *ret_error) MUST_CHECK;
+/* While connecting: goes on with the next host of the list (STORE_BUSY); at its end the class that counts. */
+int pg_host_failed(struct postgres *pg, const struct error *failure, struct error *ret_error);
 int pg_start_connect(struct store *store, struct error *ret_error);
 /* The time limits as set_config() calls. */
 void pg_print_limits(const struct store_settings *settings, bool is_local, struct buffer *sql);

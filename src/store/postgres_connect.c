@@ -4,132 +4,20 @@
 #include "store/postgres.h"
 
 #include "base/clock.h"
-#include "base/text.h"
-
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { IDLE_TRANSACTION_MS = 10000, TCP_USER_TIMEOUT_MS = 10000, SERVER_MIN = 130000, HOST_SIZE = 256 };
+enum {
+    IDLE_TRANSACTION_MS = 10000,
+    TCP_USER_TIMEOUT_MS = 10000,
+    SERVER_MIN = 130000,
+    PAIRS_MAX = 96, /* libpq knows some 50 */
+};
 
 static int64_t now_us(void)
 {
     return clock_system.monotonic_us(clock_system.self);
-}
-
-/* Nothing, a path and an abstract name are sockets of this machine. */
-static bool is_local_host(const char *host, size_t size)
-{
-    return size == 0 || host[0] == '/' || host[0] == '@' || text_is_local_host(host, size);
-}
-
-/* A comma-separated list is local when each of its hosts is. */
-static bool is_local(const char *hosts)
-{
-    for (const char *at = hosts == NULL ? "" : hosts;; at++) {
-        size_t size = strcspn(at, ",");
-
-        if (!is_local_host(at, size))
-            return false;
-        at += size;
-        if (*at == '\0')
-            return true;
-    }
-}
-
-static const char *option_of(const PQconninfoOption *options, const char *keyword)
-{
-    for (; options->keyword != NULL; options++)
-        if (strcmp(options->keyword, keyword) == 0)
-            return options->val;
-    return NULL;
-}
-
-/* Where libpq would connect to; what the environment adds to the URI counts. A service file is somebody else's word: remote. */
-static const char *hosts_of(const PQconninfoOption *options)
-{
-    const char *hosts = option_of(options, "hostaddr");
-
-    if (option_of(options, "service") != NULL || getenv("PGSERVICE") != NULL)
-        return "of a service file";
-    if (hosts == NULL)
-        hosts = getenv("PGHOSTADDR");
-    if (hosts == NULL)
-        hosts = option_of(options, "host");
-    return hosts == NULL ? getenv("PGHOST") : hosts;
-}
-
-/* libpq quotes what it cannot read, and that may be a piece of a password. */
-static int refuse_uri(const char *uri, const char *message, struct error *ret_error)
-{
-    bool may_tell = strcasestr(uri, "pass") == NULL && strchr(uri, '@') == NULL && message != NULL;
-
-    return error_set(ret_error, ERROR_CONFIG, "uri: %s",
-                     may_tell ? message
-                              : "cannot be read, neither as postgresql://user@host:port/database nor as key=value pairs (quote values "
-                                "that hold blanks)");
-}
-
-int pg_check_transport(const struct store_settings *settings, const char **ret_sslmode, struct error *ret_error)
-{
-    char *message = NULL;
-    PQconninfoOption *options = PQconninfoParse(settings->uri, &message);
-    const char *hosts, *sslmode;
-    int result = 0;
-
-    *ret_sslmode = NULL;
-    if (options == NULL) {
-        result = refuse_uri(settings->uri, message, ret_error);
-        PQfreemem(message);
-        return result;
-    }
-    hosts = hosts_of(options);
-    sslmode = option_of(options, "sslmode");
-    if (!is_local(hosts) && !settings->allow_plaintext) {
-        if (sslmode == NULL)
-            *ret_sslmode = "verify-full";
-        else if (strcmp(sslmode, "verify-full") != 0)
-            result = error_set(ret_error, ERROR_CONFIG,
-                               "uri: sslmode=%s does not verify the server %s; use verify-full (with sslrootcert), or "
-                               "allow_plaintext = true",
-                               sslmode, hosts);
-    }
-    PQconninfoFree(options);
-    return result;
-}
-
-/* ---- Hosts of a list, one after the other ---- */
-
-/* Those libpq would try, by one deadline for all of them where nobody waits for it: a host that is silent would hide the others. */
-static size_t count_hosts(const PQconninfoOption *options)
-{
-    const char *hosts = hosts_of(options);
-    size_t n = 1;
-
-    for (; hosts != NULL && *hosts != '\0'; hosts++)
-        n += *hosts == ',';
-    return n;
-}
-
-/* The list's item; its only one, where it has one. NULL: there is no list. */
-static const char *item_of(const char *list, size_t at, char ret_item[HOST_SIZE])
-{
-    const char *item = list;
-
-    if (list == NULL || strchr(list, ',') == NULL)
-        return list;
-    for (; at > 0 && item[strcspn(item, ",")] == ','; at--)
-        item += strcspn(item, ",") + 1;
-    snprintf(ret_item, HOST_SIZE, "%.*s", (int)strcspn(item, ","), item);
-    return ret_item;
-}
-
-static const char *listed(const PQconninfoOption *options, const char *keyword, const char *variable, size_t at, char ret_item[HOST_SIZE])
-{
-    const char *list = option_of(options, keyword);
-
-    return item_of(list != NULL ? list : getenv(variable), at, ret_item);
 }
 
 /* "relation already exists, skipping" and the like: what matters comes as an error. */
@@ -138,38 +26,58 @@ static void ignore_notice(void *context, const char *message)
     (void)context, (void)message;
 }
 
-/* What stands before the URI gives way to it, what stands behind it does not. */
+/* Names and values for PQconnectStartParams(); a later one stands for an earlier one. */
+struct parameters {
+    const char *names[PAIRS_MAX + 1];
+    const char *values[PAIRS_MAX + 1];
+    size_t n;
+};
+
+static void put(struct parameters *parameters, const char *name, const char *value)
+{
+    if (value == NULL || parameters->n == PAIRS_MAX)
+        return;
+    parameters->names[parameters->n] = name;
+    parameters->values[parameters->n++] = value;
+}
+
+/* The URI's words, which stand for the defaults put before it; of a list of hosts the one whose turn it is. */
+static void put_uri(struct parameters *parameters, const struct postgres *pg, struct pg_host *host)
+{
+    bool is_list = pg_host_of(pg->options, pg->host_at, host);
+
+    for (const PQconninfoOption *option = pg->options; option->keyword != NULL; option++)
+        if (!is_list || (strncmp(option->keyword, "host", 4) != 0 && strcmp(option->keyword, "port") != 0))
+            put(parameters, option->keyword, option->val);
+    if (!is_list)
+        return;
+    put(parameters, "host", host->name);
+    put(parameters, "hostaddr", host->address);
+    put(parameters, "port", host->port);
+}
+
 static int begin_connection(struct postgres *pg, const char *sslmode)
 {
     const struct store_settings *settings = &pg->store.settings;
-    char name[64], user_timeout[16], connect_timeout[16], host[HOST_SIZE], address[HOST_SIZE], port[HOST_SIZE];
-    bool is_list = pg->n_hosts > 1;
-    const char *const pairs[][2] = {
-        {"connect_timeout", connect_timeout},
-        {"tcp_user_timeout", user_timeout},
-        {"keepalives_idle", "5"},
-        {"keepalives_interval", "2"},
-        {"keepalives_count", "3"},
-        {"target_session_attrs", "read-write"},
-        {"dbname", settings->uri},
-        {"host", is_list ? listed(pg->options, "host", "PGHOST", pg->host_at, host) : NULL},
-        {"hostaddr", is_list ? listed(pg->options, "hostaddr", "PGHOSTADDR", pg->host_at, address) : NULL},
-        {"port", is_list ? listed(pg->options, "port", "PGPORT", pg->host_at, port) : NULL},
-        {"password", settings->password},
-        {"sslmode", sslmode},
-        {"application_name", name},
-        {"client_encoding", "UTF8"},
-    };
-    const char *keys[sizeof pairs / sizeof pairs[0] + 1] = {0}, *values[sizeof pairs / sizeof pairs[0] + 1] = {0};
-    size_t n = 0;
+    struct parameters parameters = {.n = 0};
+    char name[64], user_timeout[16], connect_timeout[16];
+    struct pg_host host;
 
     snprintf(name, sizeof name, "readside/%.40s v%d", pg->store.scope.pipeline, (int)pg->store.scope.version);
     snprintf(user_timeout, sizeof user_timeout, "%d", TCP_USER_TIMEOUT_MS);
     snprintf(connect_timeout, sizeof connect_timeout, "%d", (int)(settings->connect_timeout_us / 1000000) + 1);
-    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
-        if (pairs[i][1] != NULL)
-            keys[n] = pairs[i][0], values[n++] = pairs[i][1];
-    pg->connection = PQconnectStartParams(keys, values, 1);
+    put(&parameters, "connect_timeout", connect_timeout);
+    put(&parameters, "tcp_user_timeout", user_timeout);
+    put(&parameters, "keepalives_idle", "5");
+    put(&parameters, "keepalives_interval", "2");
+    put(&parameters, "keepalives_count", "3");
+    put(&parameters, "target_session_attrs", "read-write");
+    put_uri(&parameters, pg, &host);
+    put(&parameters, "password", settings->password);
+    put(&parameters, "sslmode", sslmode);
+    put(&parameters, "application_name", name);
+    put(&parameters, "client_encoding", "UTF8");
+    pg->connection = PQconnectStartParams(parameters.names, parameters.values, 0);
     if (pg->connection == NULL || PQstatus(pg->connection) == CONNECTION_BAD)
         return -1;
     PQsetErrorVerbosity(pg->connection, PQERRORS_VERBOSE); /* brings the SQLSTATE of a refused connection */
@@ -188,6 +96,7 @@ void pg_disconnect(struct postgres *pg)
     PQconninfoFree(pg->options);
     pg->options = NULL;
     pg->is_connected = pg->is_connecting = false;
+    pg->hosts_left = 0;
     pg->may_have_committed = false;
     pg->wants_write = false;
 }
@@ -230,12 +139,23 @@ static int refused(struct postgres *pg, struct error *ret_error)
 
 static int try_host(struct postgres *pg, struct error *ret_error);
 
-/* The end when it was the last of the list. A later attempt begins behind the host that failed. */
-static int host_failed(struct postgres *pg, const struct error *failure, struct error *ret_error)
+/* The primary may be the host that is away, whatever the others are: that one's failure counts, and the others' refusal is told. */
+static void note_failure(struct postgres *pg, const struct error *failure)
 {
-    pg->host_at = (pg->host_at + 1) % pg->n_hosts;
-    if (pg->failure.class != ERROR_TRANSIENT) /* the primary may be the host that is away, whatever the others are */
+    struct error first = pg->failure;
+
+    if (first.class != ERROR_TRANSIENT)
         pg->failure = *failure;
+    if (first.class != 0 && first.class != failure->class)
+        error_set(&pg->failure, pg->failure.class, "%s; another host of the list: %s", pg->failure.text,
+                  first.class == pg->failure.class ? failure->text : first.text);
+}
+
+/* The end when it was the last of the list. A later attempt begins behind the host that failed. */
+int pg_host_failed(struct postgres *pg, const struct error *failure, struct error *ret_error)
+{
+    note_failure(pg, failure);
+    pg->host_at = (pg->host_at + 1) % pg->n_hosts;
     if (--pg->hosts_left > 0)
         return try_host(pg, ret_error);
     if (ret_error != NULL)
@@ -257,7 +177,7 @@ static int try_host(struct postgres *pg, struct error *ret_error)
         if (pg->connection == NULL)
             return error_set(ret_error, ERROR_BUG, "out of memory");
         refused(pg, &failure);
-        return host_failed(pg, &failure, ret_error);
+        return pg_host_failed(pg, &failure, ret_error);
     }
     pg->is_connecting = true;
     pg->connecting = PGRES_POLLING_WRITING;
@@ -275,7 +195,7 @@ int pg_start_connect(struct store *store, struct error *ret_error)
     pg->options = PQconninfoParse(store->settings.uri, NULL);
     if (pg->options == NULL)
         return error_set(ret_error, ERROR_BUG, "out of memory");
-    pg->n_hosts = pg->hosts_left = count_hosts(pg->options);
+    pg->n_hosts = pg->hosts_left = pg_count_hosts(pg->options);
     result = try_host(pg, ret_error);
     return result == STORE_BUSY ? 0 : result;
 }
@@ -289,7 +209,7 @@ static int refuse_session(struct postgres *pg, const struct error *why, struct e
     pg->is_connected = false;
     pg_clear_results(pg);
     error_set(&failure, why->class, "cannot set the session up: %s", why->text);
-    return host_failed(pg, &failure, ret_error);
+    return pg_host_failed(pg, &failure, ret_error);
 }
 
 static int connected(struct postgres *pg, struct error *ret_error)
@@ -306,6 +226,7 @@ static int connected(struct postgres *pg, struct error *ret_error)
     if (why.class != 0)
         return refuse_session(pg, &why, ret_error);
     pg->is_connected = true;
+    pg->hosts_left = 0;
     return 0;
 }
 
@@ -330,20 +251,22 @@ static int set_session_up(struct postgres *pg, struct error *ret_error)
         error_set(&why, ERROR_CONFIG, "PostgreSQL %d is too old; 13 or newer is needed", PQserverVersion(pg->connection) / 10000);
         return refuse_session(pg, &why, ret_error);
     }
-    if (PQsetnonblocking(pg->connection, 1) != 0 || PQenterPipelineMode(pg->connection) != 1)
-        return pg_lost(pg, ERROR_TRANSIENT, "cannot enter pipeline mode", ret_error);
+    if (PQsetnonblocking(pg->connection, 1) != 0 || PQenterPipelineMode(pg->connection) != 1) {
+        pg_lost(pg, ERROR_TRANSIENT, "cannot enter pipeline mode", &why);
+        return pg_host_failed(pg, &why, ret_error);
+    }
     buffer_puts(&sql, "SELECT pg_is_in_recovery()::text, current_setting('transaction_read_only'), current_setting('server_encoding')");
     if (!pg->store.settings.is_pooled) {
         buffer_puts(&sql, ", ");
         pg_print_limits(&pg->store.settings, false, &sql);
     }
     pg_begin_exchange(pg);
-    result = buffer_failed(&sql) ? pg_lost(pg, ERROR_BUG, "out of memory", ret_error) : pg_send(pg, sql.data, NULL, false, ret_error);
+    result = buffer_failed(&sql) ? pg_lost(pg, ERROR_BUG, "out of memory", &why) : pg_send(pg, sql.data, NULL, false, &why);
     buffer_free(&sql);
     if (result == 0)
-        result = pg_sync(pg, connected, ret_error);
+        result = pg_sync(pg, connected, &why);
     pg->deadline_us = now_us() + pg->store.settings.connect_timeout_us;
-    return result == 0 ? STORE_BUSY : result;
+    return result == 0 ? STORE_BUSY : pg_host_failed(pg, &why, ret_error);
 }
 
 int pg_poll_connect(struct postgres *pg, struct error *ret_error)
@@ -354,14 +277,14 @@ int pg_poll_connect(struct postgres *pg, struct error *ret_error)
     fd.events = pg->connecting == PGRES_POLLING_READING ? POLLIN : POLLOUT;
     if (now_us() >= pg->deadline_us) {
         pg_lost(pg, ERROR_TRANSIENT, "PostgreSQL did not answer in time while connecting", &failure);
-        return host_failed(pg, &failure, ret_error);
+        return pg_host_failed(pg, &failure, ret_error);
     }
     if (poll(&fd, 1, 0) == 0)
         return STORE_BUSY;
     pg->connecting = PQconnectPoll(pg->connection);
     if (pg->connecting == PGRES_POLLING_FAILED) {
         refused(pg, &failure);
-        return host_failed(pg, &failure, ret_error);
+        return pg_host_failed(pg, &failure, ret_error);
     }
     if (pg->connecting != PGRES_POLLING_OK)
         return STORE_BUSY;

@@ -273,13 +273,19 @@ static int end_well(struct sink *sink, enum sink_operation operation, struct err
     return error_set(ret_error, ERROR_BUG, "the store ended an operation that nobody started");
 }
 
+/* Perhaps it was too much for the time that the store gives, or for the connection's. */
+static void expect_less(struct sink *sink)
+{
+    sink->event_limit = sink->sent_events > 1 ? sink->sent_events / 2 : 1;
+}
+
 /* The connection lives and nothing was committed: the same again after a pause. */
 static int try_again(struct sink *sink, enum sink_operation operation, const struct error *failure, struct error *ret_error)
 {
     sink_back_off(sink);
     switch (operation) {
-    case SINK_WRITE: /* perhaps it was too much for the time that the store gives */
-        sink->event_limit = sink->sent_events > 1 ? sink->sent_events / 2 : 1;
+    case SINK_WRITE:
+        expect_less(sink);
         return sink_rewind(sink, failure->text, ret_error);
     case SINK_RELEASE:
         sink->is_released = true; /* a courtesy; the next owner claims all the same */
@@ -303,8 +309,11 @@ static int end_badly(struct sink *sink, enum sink_operation operation, const str
         *ret_error = *failure;
         return failure->class;
     }
-    if (failure->class == ERROR_UNKNOWN || !store_is_connected(sink->store))
+    if (failure->class == ERROR_UNKNOWN || !store_is_connected(sink->store)) {
+        if (operation == SINK_WRITE)
+            expect_less(sink);
         return sink_lose_store(sink, failure, ret_error);
+    }
     if (failure->class == ERROR_TRANSIENT)
         return try_again(sink, operation, failure, ret_error);
     if (operation == SINK_WRITE && failure->class == ERROR_FENCED) {

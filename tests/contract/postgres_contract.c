@@ -577,6 +577,7 @@ static void test_the_network_breaks_anywhere(void **state)
     int n_done = 0, n_unknown = 0;
 
     (void)state;
+    scene->settings.lock_timeout_us = 50000; /* what was left behind is ended after that */
     go_through(scene, relayed);
     for (size_t i = 0; i <= COARSE + FINE; i++) {
         size_t size = measure_write(scene, relay);
@@ -585,7 +586,10 @@ static void test_the_network_breaks_anywhere(void **state)
 
         add_many(scene, 200);
         fold_event(scene);
-        relay_cut_after(relay, i < COARSE ? size * i / COARSE : size - FINE_BYTES * (COARSE + FINE - i));
+        if (i < COARSE)
+            relay_cut_after(relay, size * i / COARSE);
+        else /* the server does not notice, so it works through all that has arrived */
+            relay_strand_after(relay, size - FINE_BYTES * (COARSE + FINE - i));
         result = scene_write(scene, 1);
         relay_heal(relay);
         if (result != 0 && result != ERROR_UNKNOWN)
@@ -681,20 +685,39 @@ static void test_silence_ends(void **state)
     scene_free(scene);
 }
 
-/* However many statements are under way: the server ends each in its time, and says so. */
+static void slow_down(struct scene *scene, const char *table)
+{
+    char sql[200];
+
+    snprintf(sql, sizeof sql, "CREATE TRIGGER slow BEFORE INSERT ON %s FOR EACH STATEMENT EXECUTE FUNCTION slow()", table);
+    scene_execute(scene, sql);
+}
+
+/* However many statements are under way: the server ends each in its time, and says so at once. */
 static void test_silence_is_measured_from_the_last_sign(void **state)
 {
     struct scene *scene = scene_ready();
-    int64_t limit_us = scene->settings.statement_timeout_us;
-    int result;
+    int64_t limit_us = scene->settings.statement_timeout_us, deadline_us;
+    int result, n_signs = 0;
 
     (void)state;
+    scene_execute(scene, "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END'");
+    slow_down(scene, "accounts__v1");
+    slow_down(scene, "totals__v1");
     fold_event(scene);
     assert_int_equal(scene_start_write(scene, N_PARTITIONS), 0);
-    assert_in_range(store_deadline_us(scene->store), scene_now_us() + limit_us, scene_now_us() + limit_us + 10000000);
-    result = scene_finish(scene);
+    deadline_us = store_deadline_us(scene->store);
+    assert_in_range(deadline_us, scene_now_us() + limit_us, scene_now_us() + limit_us + 10000000);
+    while ((result = store_poll(scene->store, &scene->error)) == STORE_BUSY) {
+        struct pollfd fd = {.fd = store_fd(scene->store), .events = store_events(scene->store)};
+
+        n_signs += store_deadline_us(scene->store) > deadline_us + 200000;
+        deadline_us = store_deadline_us(scene->store);
+        poll(&fd, 1, 1000);
+    }
     scene_settle(scene, N_PARTITIONS, result);
     assert_int_equal(result, 0);
+    assert_true(n_signs >= 2); /* accounts in two shapes, totals in one */
     scene_free(scene);
 }
 
@@ -766,6 +789,69 @@ static void test_the_next_host_of_a_list(void **state)
     snprintf(list, sizeof list, "127.0.0.1:1,127.0.0.1:%d", relay_port(relay));
     FAILS(scene, ERROR_TRANSIENT, "cannot connect", connect_to(scene, replaced(scene, server, list), password));
     relay_free(relay);
+    scene_free(scene);
+}
+
+static void test_lists_without_a_port_for_each_host(void **state)
+{
+    struct scene *scene = scene_new();
+    const char *at = strstr(scene->uri, "127.0.0.1:"), *password = scene->settings.password;
+    char server[64], list[300];
+
+    (void)state;
+    assert_non_null(at);
+    snprintf(server, sizeof server, "%.*s", (int)strcspn(at, "/?"), at);
+    snprintf(list, sizeof list, "localhost,%s", server); /* nobody listens at the first one's 5432; if somebody does, not this user */
+    OK(scene, connect_to(scene, replaced(scene, server, list), password));
+    FAILS(scene, ERROR_CONFIG, "2 ports for 3 hosts", connect_to(scene, "host=localhost,127.0.0.1,::1 port=1,2", password));
+    FAILS(scene, ERROR_CONFIG, "1 host names but 2 addresses", connect_to(scene, "host=localhost hostaddr=127.0.0.1,::1", password));
+    FAILS(scene, ERROR_CONFIG, "host 2 of the list has no name", connect_to(scene, "host=localhost, port=1", password));
+    scene_free(scene);
+}
+
+/* What a pooler before a dead server does: it takes the login, and then no statement. */
+static void test_a_host_that_takes_the_login_only(void **state)
+{
+    struct scene *scene = scene_new();
+    const char *at = strstr(scene->uri, "127.0.0.1:"), *password = scene->settings.password;
+    char server[64], list[300];
+    struct relay *relay;
+    size_t n_bytes;
+
+    (void)state;
+    assert_non_null(at);
+    snprintf(server, sizeof server, "%.*s", (int)strcspn(at, "/?"), at);
+    relay = relay_new(atoi(server + strlen("127.0.0.1:")));
+    assert_non_null(relay);
+    snprintf(list, sizeof list, "127.0.0.1:%d", relay_port(relay));
+    OK(scene, connect_to(scene, replaced(scene, server, list), password));
+    n_bytes = relay_passed(relay);
+    relay_heal(relay);
+    relay_strand_after(relay, n_bytes - 20); /* in the middle of the first statement */
+    FAILS(scene, ERROR_TRANSIENT, "the connection to PostgreSQL broke", connect_to(scene, replaced(scene, server, list), password));
+    relay_heal(relay);
+    relay_strand_after(relay, n_bytes - 20);
+    snprintf(list, sizeof list, "127.0.0.1:%d,%s", relay_port(relay), server);
+    OK(scene, connect_to(scene, replaced(scene, server, list), password));
+    relay_free(relay);
+    scene_free(scene);
+}
+
+/* The one that is away may be the primary: worth another try. What the other one says is told. */
+static void test_a_list_with_a_host_that_refuses(void **state)
+{
+    struct scene *scene = scene_new();
+    const char *at = strstr(scene->uri, "127.0.0.1:");
+    char server[64], list[300];
+
+    (void)state;
+    assert_non_null(at);
+    snprintf(server, sizeof server, "%.*s", (int)strcspn(at, "/?"), at);
+    snprintf(list, sizeof list, "%s,127.0.0.1:1", server);
+    FAILS(scene, ERROR_TRANSIENT, "another host of the list: ", connect_to(scene, replaced(scene, server, list), "wrong"));
+    assert_non_null(strstr(scene->error.text, "password authentication failed"));
+    FAILS(scene, ERROR_TRANSIENT, "another host of the list: ", scene_connect(scene)); /* now it begins with the other one */
+    assert_non_null(strstr(scene->error.text, "password authentication failed"));
     scene_free(scene);
 }
 
@@ -1037,6 +1123,9 @@ int main(void)
         cmocka_unit_test(test_silence_is_measured_from_the_last_sign),
         cmocka_unit_test(test_refused_connections),
         cmocka_unit_test(test_the_next_host_of_a_list),
+        cmocka_unit_test(test_lists_without_a_port_for_each_host),
+        cmocka_unit_test(test_a_host_that_takes_the_login_only),
+        cmocka_unit_test(test_a_list_with_a_host_that_refuses),
         cmocka_unit_test(test_remote_servers_must_prove_themselves),
         cmocka_unit_test(test_a_read_only_server_is_refused),
         cmocka_unit_test(test_the_session_is_set_up),
