@@ -286,7 +286,7 @@ static int64_t monotonic_ms(void)
  * librdkafka's close (2.14) forgets to leave the group where a member of a cooperative group has no partition: the others then wait
  * for it until its session ends. Unsubscribing first leaves. Static members stay in the group (KIP-345), which close() knows.
  */
-static void leave_empty_handed(struct member *member, rd_kafka_queue_t *queue, int64_t deadline_ms)
+static void leave_empty_handed(struct member *member, int64_t deadline_ms)
 {
     rd_kafka_topic_partition_list_t *left = NULL;
     bool is_subscribed = member->n_started == 0 && !member->is_eager && !member->is_static && member->subscription;
@@ -299,7 +299,7 @@ static void leave_empty_handed(struct member *member, rd_kafka_queue_t *queue, i
         is_subscribed = left->cnt > 0;
         rd_kafka_topic_partition_list_destroy(left);
         if (is_subscribed)
-            rd_kafka_queue_poll_callback(queue, CLOSE_SLICE_MS);
+            rd_kafka_queue_poll_callback(member->queue, CLOSE_SLICE_MS);
     }
 }
 
@@ -314,7 +314,7 @@ static bool leave(struct member *member, int timeout_ms)
     member->is_closing = true;
     if (member->pending != REBALANCE_NONE && member_answer(member, NULL) != 0)
         return true; /* a fatal client: the destructor ends it */
-    leave_empty_handed(member, member->queue, deadline_ms);
+    leave_empty_handed(member, deadline_ms - timeout_ms / 2); /* the other half is for closing */
     queue = rd_kafka_queue_new(member->rk);
     error = rd_kafka_consumer_close_queue(member->rk, queue);
     if (error)
@@ -324,7 +324,7 @@ static bool leave(struct member *member, int timeout_ms)
             rd_kafka_queue_poll_callback(queue, CLOSE_SLICE_MS);
     is_closed = error || rd_kafka_consumer_closed(member->rk);
     rd_kafka_queue_destroy(queue);
-    return is_closed || !member->subscription;
+    return is_closed || !member->subscription; /* in no group: the destructor waits for nobody */
 }
 
 bool consumer_close(struct consumer *consumer, int timeout_ms)

@@ -123,7 +123,7 @@ int consumer_open(const struct consumer_settings *settings, struct consumer *ret
  * False: not within timeout_ms, because the broker is away or answers a join of ours only when the other members have joined. The
  * client is left running, with its threads and memory: end the process by quick_exit(3); exit(3) would end OpenSSL under it.
  */
-bool consumer_close(struct consumer *consumer, int timeout_ms);
+bool consumer_close(struct consumer *consumer, int timeout_ms) MUST_CHECK;
 /* Becomes readable when take() has something to do: for poll(2). */
 int consumer_fd(const struct consumer *consumer);
 /*

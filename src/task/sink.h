@@ -215,15 +215,17 @@ int sink_reserve(struct sink *sink, size_t n, struct error *ret_error) MUST_CHEC
 int sink_rewind(struct sink *sink, const char *why, struct error *ret_error) MUST_CHECK;
 /* The connection is of no more use, or its state unknown: connect and resolve after a pause. */
 int sink_lose_store(struct sink *sink, const struct error *why, struct error *ret_error) MUST_CHECK;
-/* An event that the store refuses, alone or somewhere in a batch: finds it by halving, then stops its partition. */
-int sink_blame(struct sink *sink, size_t n_events, const struct first_event *first, const struct error *why,
-               struct error *ret_error) MUST_CHECK;
 /* Waits longer from failure to failure. */
 void sink_back_off(struct sink *sink);
+
+/* halt.c */
 void sink_halt(struct sink *sink, struct partition *partition, const char *kind, bool is_of_event, const char *reason);
 /* Halts before the event; the reason is "offset 7, key acc-1: text", what a person needs beside topic and partition. */
 void sink_halt_event(struct sink *sink, struct partition *partition, int64_t offset, const char *key, const char *kind,
                      const char *text);
+/* An event that the store refuses, alone or somewhere in a batch: finds it by halving, then stops its partition. */
+int sink_blame(struct sink *sink, size_t n_events, const struct first_event *first, const struct error *why,
+               struct error *ret_error) MUST_CHECK;
 
 /* intake.c: takes records and folds them, until there are none, the batch is full or rows must be loaded. */
 int sink_take(struct sink *sink, bool *ret_has_worked, struct error *ret_error) MUST_CHECK;

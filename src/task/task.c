@@ -349,7 +349,7 @@ static bool close_parts(struct task *task)
     bool is_over = task->consumer.self == NULL || consumer_close(&task->consumer, CLOSE_TIMEOUT_MS);
 
     if (!is_over)
-        log_warn("the broker did not let this member go in time: its partitions go to other tasks when session_timeout is over",
+        log_warn("the broker did not let this member go in time: the group waits for it until session_timeout is over",
                    NULL);
     sink_free(task->sink);
     event_decoder_free(task->decoder);

@@ -37,8 +37,9 @@ int probe_open(const struct config *config, const char *bootstrap_servers, struc
 
 void probe_close(struct consumer *probe)
 {
-    if (probe->self != NULL)
-        (void)consumer_close(probe, CLOSE_TIMEOUT_MS); /* in no group: it always ends */
+    bool has_ended = probe->self == NULL || consumer_close(probe, CLOSE_TIMEOUT_MS);
+
+    (void)has_ended; /* always: it is in no group */
 }
 
 int probe_facts(struct consumer *probe, struct partition_facts *facts, size_t n, int timeout_ms, const char **ret_cluster_id,

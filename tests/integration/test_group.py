@@ -98,6 +98,14 @@ def test_a_member_without_partitions_leaves_its_group_too(scene, pg_store, kafka
     assert kafka.group(name) == ("Empty", 0)  # otherwise the next ones wait until its session is over
 
 
+def test_static_members_stay_in_their_group(scene, pg_store, kafka, name):
+    made = scene(pg_store, partitions=1, tasks=2, group_id=name, group_instance_id="bank")
+    worker = made.worker()
+    eventually(lambda: kafka.group(name) == ("Stable", 2) and running(worker, made.topic, 0))
+    assert worker.stop() == 0
+    assert kafka.group(name) == ("Stable", 2)  # also the one without a partition: they may be back in a moment
+
+
 def test_a_task_ends_while_its_join_waits_for_other_members(scene, pg_store, kafka, name):
     made = scene(pg_store, partitions=2, group_id=name)
     worker = made.worker()

@@ -49,6 +49,12 @@ static int64_t now_ms(void)
     return clock_system.monotonic_us(clock_system.self) / 1000;
 }
 
+static void end(struct consumer *consumer, int timeout_ms)
+{
+    if (!consumer_close(consumer, timeout_ms))
+        puts("a client was left behind: the broker did not let it go in time");
+}
+
 static void fail(int member, const char *what, int32_t partition, int64_t offset, int64_t expected)
 {
     fprintf(stderr, "FAIL member %d: %s, partition %d offset %" PRId64 " expected %" PRId64 "\n", member, what, partition, offset,
@@ -153,7 +159,7 @@ static int bench(void)
     printf("%" PRIu64 " records, %" PRIu64 " MB in %.3f s: %.0f records/s, %" PRIu64 " takes\n", n_records, n_bytes / 1000000,
            (double)begin_us / 1e6, (double)n_records * 1e6 / (double)begin_us, n_takes);
     begin_us = now_ms();
-    consumer_close(&consumer, 5000);
+    end(&consumer, 5000);
     printf("closed in %" PRId64 " ms\n", now_ms() - begin_us);
     return 0;
 }
@@ -230,7 +236,7 @@ static int watch(int seconds)
             if (follow(&consumer) != 0)
                 break;
         }
-    consumer_close(&consumer, CLOSE_MS);
+    end(&consumer, CLOSE_MS);
     return 0;
 }
 
@@ -453,7 +459,7 @@ static void *run_member(void *argument)
         pthread_mutex_unlock(&shared.lock);
         self->answer_at_ms = self->start_at_ms = 0;
         close_ms = now_ms();
-        consumer_close(&self->consumer, CLOSE_MS);
+        end(&self->consumer, CLOSE_MS);
         if (now_ms() - close_ms > CLOSE_MS + 1500) /* a join in flight holds the connection until the others answer */
             fail(self->number, "close took longer than its time limit", -1, now_ms() - close_ms, CLOSE_MS);
     }
@@ -520,7 +526,7 @@ static int group(int n_members, int seconds, uint64_t seed)
     for (int i = 0; i < n_members; i++)
         pthread_join(threads[i], NULL);
     report(facts, members, n_members);
-    consumer_close(&observer, 5000);
+    end(&observer, 5000);
     free(members);
     return atomic_load(&shared.failures) ? 1 : 0;
 }

@@ -257,7 +257,7 @@ static void records_come_in_order_with_end_marks(void **state)
     assert_int_equal(seen.n_of[0], 500);
     assert_int_equal(seen.n_of[1], 300);
     assert_int_equal(seen.error.class, 0);
-    consumer_close(&seen.consumer, DEADLINE_MS);
+    assert_true(consumer_close(&seen.consumer, DEADLINE_MS));
 }
 
 static void nothing_flows_before_start(void **state)
@@ -280,7 +280,7 @@ static void nothing_flows_before_start(void **state)
         start(&seen, &(struct partition_offset){ "waiting", 0, -1, 4 }, 1);
         TAKE_UNTIL(&seen, seen.n_ends > 0);
         assert_int_equal(seen.n_data, 6);
-        consumer_close(&seen.consumer, DEADLINE_MS);
+        assert_true(consumer_close(&seen.consumer, DEADLINE_MS));
     }
 }
 
@@ -349,7 +349,7 @@ static void bytes_and_headers_are_as_written(void **state)
         assert_int_equal(record.offset, i);
         check_bytes(&record);
     }
-    consumer_close(&seen.consumer, DEADLINE_MS);
+    assert_true(consumer_close(&seen.consumer, DEADLINE_MS));
 }
 
 static void seek_forgets_what_was_fetched(void **state)
@@ -375,7 +375,7 @@ static void seek_forgets_what_was_fetched(void **state)
     seen.end_of[0] = -1;
     TAKE_UNTIL(&seen, seen.end_of[0] == 1000);
     assert_int_equal(seen.n_data, 500);
-    consumer_close(&seen.consumer, DEADLINE_MS);
+    assert_true(consumer_close(&seen.consumer, DEADLINE_MS));
 }
 
 static void pause_holds_one_partition(void **state)
@@ -397,7 +397,7 @@ static void pause_holds_one_partition(void **state)
     assert_int_equal(seen.n_of[0], 0);
     assert_int_equal(seen.consumer.operations->resume(seen.consumer.self, &place, 1, &error), 0);
     TAKE_UNTIL(&seen, seen.n_of[0] == 5);
-    consumer_close(&seen.consumer, DEADLINE_MS);
+    assert_true(consumer_close(&seen.consumer, DEADLINE_MS));
 }
 
 /* Answers what is pending at once and starts what comes at offset 50. */
@@ -458,9 +458,9 @@ static void share(enum assignor assignor, const char *topic)
     take_for(&first, QUIET_MS);
     assert_int_equal(first.n_data, 2);
     assert_int_equal(second.n_data, 2);
-    consumer_close(&second.consumer, DEADLINE_MS);
+    assert_true(consumer_close(&second.consumer, DEADLINE_MS));
     TAKE_UNTIL(&first, pending(&first) != REBALANCE_NONE);
-    consumer_close(&first.consumer, DEADLINE_MS);
+    assert_true(consumer_close(&first.consumer, DEADLINE_MS));
 }
 
 static void two_members_share_cooperatively(void **state)
@@ -492,7 +492,7 @@ static void a_member_that_the_group_forgot_has_lost_its_partitions(void **state)
     produce("lost", 0, 3);
     join(&seen, "lost", 1);
     TAKE_UNTIL(&seen, seen.n_data == 3);
-    consumer_close(&seen.consumer, DEADLINE_MS);
+    assert_true(consumer_close(&seen.consumer, DEADLINE_MS));
 }
 
 static void an_offset_out_of_range_ends_its_partition_only(void **state)
@@ -518,7 +518,7 @@ static void an_offset_out_of_range_ends_its_partition_only(void **state)
     assert_int_equal(seen.error_offset, 1000);
     assert_non_null(strstr(seen.error_text, "offset 1000: "));
     assert_non_null(strstr(seen.error_text, "--accept-loss")); /* the way out */
-    consumer_close(&seen.consumer, DEADLINE_MS);
+    assert_true(consumer_close(&seen.consumer, DEADLINE_MS));
 }
 
 static bool is_readable(const struct seen *seen, int timeout_ms)
@@ -558,7 +558,7 @@ static void an_error_is_told_again_after_a_seek(void **state)
         assert_int_equal(seen.error_offset, 1000);
         assert_int_equal(seen.n_data, 0);
     }
-    consumer_close(&seen.consumer, DEADLINE_MS);
+    assert_true(consumer_close(&seen.consumer, DEADLINE_MS));
 }
 
 /* The error in hand outlives its partition, until the next take(). */
@@ -586,7 +586,7 @@ static void an_error_in_hand_outlives_its_partition(void **state)
     ((struct member *)seen.consumer.self)->pending_partitions[0].partition = 0;
     answer(&seen);
     assert_non_null(strstr(record.error_text, "offset 1000: "));
-    consumer_close(&seen.consumer, DEADLINE_MS);
+    assert_true(consumer_close(&seen.consumer, DEADLINE_MS));
 }
 
 static void what_cannot_be_read_is_told_as_such(void **state)
@@ -613,7 +613,7 @@ static void what_cannot_be_read_is_told_as_such(void **state)
         assert_string_equal(record_error_name(seen.record_error), "corrupt");
         assert_non_null(strstr(seen.error_text, "offset 0: "));
         assert_non_null(strstr(seen.error_text, cases[i].way_out));
-        consumer_close(&seen.consumer, DEADLINE_MS);
+        assert_true(consumer_close(&seen.consumer, DEADLINE_MS));
     }
 }
 
@@ -640,7 +640,7 @@ static void a_topic_that_is_gone_is_a_matter_of_identity(void **state)
     assert_string_equal(record_error_name(seen.record_error), "identity");
     assert_int_equal(seen.error_offset, -1);
     assert_non_null(strstr(seen.error_text, "resume"));
-    consumer_close(&seen.consumer, DEADLINE_MS);
+    assert_true(consumer_close(&seen.consumer, DEADLINE_MS));
 }
 
 /* The client has stopped fetching, and nobody has taken the error yet. */
@@ -672,7 +672,7 @@ static void a_seek_that_comes_too_early_says_so(void **state)
     TAKE_UNTIL(&seen, seen.n_errors == 1);
     assert_int_equal(seen.consumer.operations->seek(seen.consumer.self, &place, 1, &error), 0); /* it has ended */
     TAKE_UNTIL(&seen, seen.n_errors == 2);
-    consumer_close(&seen.consumer, DEADLINE_MS);
+    assert_true(consumer_close(&seen.consumer, DEADLINE_MS));
 }
 
 /* A revocation comes between, or the topic goes: no reason to fail. */
@@ -696,7 +696,7 @@ static void what_is_not_started_is_passed_over(void **state)
         fail_msg("%s", error.text);
     seen.next_of[0] = 0;
     TAKE_UNTIL(&seen, seen.n_of[0] == 10);
-    consumer_close(&seen.consumer, DEADLINE_MS);
+    assert_true(consumer_close(&seen.consumer, DEADLINE_MS));
 }
 
 /* What is on its way back to the group is nobody's to hear of. */
@@ -722,7 +722,7 @@ static void what_is_being_revoked_is_passed_over(void **state)
     take(&seen, 0);
     assert_int_equal(seen.n_errors, 1);
     answer(&seen);
-    consumer_close(&seen.consumer, DEADLINE_MS);
+    assert_true(consumer_close(&seen.consumer, DEADLINE_MS));
 }
 
 static void the_descriptor_tells_when_to_take(void **state)
@@ -748,7 +748,7 @@ static void the_descriptor_tells_when_to_take(void **state)
         } while (n == 0 || record.kind != RECORD_DATA);
         assert_int_equal(record.offset, i);
     }
-    consumer_close(&seen.consumer, DEADLINE_MS);
+    assert_true(consumer_close(&seen.consumer, DEADLINE_MS));
 }
 
 static void closing_answers_what_is_pending(void **state)
@@ -764,13 +764,13 @@ static void closing_answers_what_is_pending(void **state)
         open_member(&seen, "closing", new_group(), assignors[i]);
         TAKE_UNTIL(&seen, pending(&seen) == REBALANCE_ASSIGN);
         begin_ms = now_ms();
-        consumer_close(&seen.consumer, DEADLINE_MS);
+        assert_true(consumer_close(&seen.consumer, DEADLINE_MS));
         assert_true(now_ms() - begin_ms < DEADLINE_MS / 2);
 
         open_member(&seen, "closing", new_group(), assignors[i]);
         join(&seen, "closing", 2);
         begin_ms = now_ms();
-        consumer_close(&seen.consumer, DEADLINE_MS);
+        assert_true(consumer_close(&seen.consumer, DEADLINE_MS));
         assert_true(now_ms() - begin_ms < DEADLINE_MS / 2);
         assert_null(seen.consumer.self);
     }
@@ -809,7 +809,7 @@ static void facts_tell_identity_and_bounds(void **state)
     assert_int_equal(
         seen.consumer.operations->offset_at(seen.consumer.self, "facts", 2, INT64_MAX / 2, DEADLINE_MS, &offset, &error), 0);
     assert_int_equal(offset, 7);
-    consumer_close(&seen.consumer, DEADLINE_MS);
+    assert_true(consumer_close(&seen.consumer, DEADLINE_MS));
 }
 
 static void a_broker_that_is_away_is_named_in_time(void **state)
@@ -831,7 +831,7 @@ static void a_broker_that_is_away_is_named_in_time(void **state)
     assert_non_null(strstr(error.text, "127.0.0.1:1"));
     assert_non_null(strstr(error.text, "refused"));
     begin_ms = now_ms();
-    consumer_close(&consumer, 1000);
+    assert_true(consumer_close(&consumer, 1000));
     assert_true(now_ms() - begin_ms < 4000);
 }
 
@@ -867,7 +867,7 @@ static void old_complaints_decide_nothing(void **state)
     rd_kafka_mock_broker_set_rtt(cluster, 1, 0);
     assert_int_equal(result, ERROR_TRANSIENT);
     assert_non_null(strstr(error.text, "earlier trouble: the handshake was cut"));
-    consumer_close(&seen.consumer, DEADLINE_MS);
+    assert_true(consumer_close(&seen.consumer, DEADLINE_MS));
 }
 
 /* Old brokers and some proxies tell no topic ids. */
@@ -925,7 +925,7 @@ static void a_broker_without_topic_ids_ends_nothing(void **state)
     TAKE_UNTIL(&seen, !member->is_identity_asked);
     assert_true(member->broker >= 0); /* it has answered */
     assert_int_equal(seen.n_errors, 0);
-    consumer_close(&seen.consumer, DEADLINE_MS);
+    assert_true(consumer_close(&seen.consumer, DEADLINE_MS));
     rd_kafka_mock_cluster_destroy(old);
 }
 
@@ -971,7 +971,7 @@ static void a_missing_topic_is_told_and_its_coming_noticed(void **state)
     assert_non_null(strstr(seen.error.text, "late-topic"));
     make_topic("late-topic", 2);
     join(&seen, "late-topic", 2);
-    consumer_close(&seen.consumer, DEADLINE_MS);
+    assert_true(consumer_close(&seen.consumer, DEADLINE_MS));
 }
 
 static void a_fenced_instance_is_told(void **state)
@@ -991,7 +991,7 @@ static void a_fenced_instance_is_told(void **state)
     TAKE_UNTIL(&first, first.error.class != 0);
     assert_int_equal(first.error.class, ERROR_FENCED);
     assert_non_null(strstr(first.error.text, "group.instance.id"));
-    consumer_close(&first.consumer, 1000);
+    assert_true(consumer_close(&first.consumer, 1000));
 }
 
 static void mirrored_positions_reach_the_group(void **state)
@@ -1012,7 +1012,7 @@ static void mirrored_positions_reach_the_group(void **state)
     TAKE_UNTIL(&seen, seen.n_data == 50);
     seen.consumer.operations->mirror(seen.consumer.self, &place, 1);
     take_for(&seen, QUIET_MS);
-    consumer_close(&seen.consumer, DEADLINE_MS);
+    assert_true(consumer_close(&seen.consumer, DEADLINE_MS));
 
     rd_kafka_conf_set(conf, "bootstrap.servers", rd_kafka_mock_cluster_bootstraps(cluster), text, sizeof(text));
     rd_kafka_conf_set(conf, "group.id", group, text, sizeof(text));
@@ -1054,7 +1054,7 @@ static void a_mirror_that_fails_is_no_warning(void **state)
     TAKE_UNTIL(&seen, n_commit_warnings + n_commit_notes > 0);
     assert_int_equal(n_commit_warnings, 0);
     assert_int_equal(n_commit_notes, 1);
-    consumer_close(&seen.consumer, DEADLINE_MS);
+    assert_true(consumer_close(&seen.consumer, DEADLINE_MS));
     consumer_set_log(NULL);
 }
 

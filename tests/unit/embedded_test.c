@@ -178,7 +178,7 @@ static int read_topic(const struct embedded *embedded, const char *topic, char *
             n_records++;
         }
     }
-    consumer_close(&consumer, DEADLINE_MS);
+    assert_true(consumer_close(&consumer, DEADLINE_MS));
     return n_records;
 }
 
