@@ -193,8 +193,9 @@ struct rs_index {
 enum rs_table_flag {
     RS_SHARED = 1,      /* rows are touched by events of many partitions: add, max and min only; no reads, no removal */
     RS_KEY_FOLLOWS = 2, /* partitioned, but the first key column is not the record key: the author states that a row is
-                           nevertheless touched from one partition only. The host compares partitions in each read and
-                           write, and halts the partition of an event that touches another's row */
+                           nevertheless touched from one partition only, even where it is removed and made anew. The host
+                           compares partitions in each read and write, and halts the partition of an event that touches
+                           another's row */
 };
 
 /*

@@ -98,7 +98,8 @@ static const struct key store_keys[] = {
     {.name = "uri", .type = KEY_TEXT, AT(uri), .flags = KEY_REQUIRED | KEY_FROM_ENV,
      .example = "\"postgresql://readside@localhost/views\"", .summary = "Where the store is.",
      .details = "PostgreSQL: a connection URI or key words as libpq takes them, without the password; \"env:NAME\" reads it, "
-                "password included, from the environment. SQLite: the path of the database file, relative to the config file."},
+                "password included, from the environment. Of a list of hosts one is tried after the other, each for "
+                "connect_timeout, until one is the primary. SQLite: the path of the database file, relative to the config file."},
     {.name = "password", .type = KEY_TEXT, AT(password), .flags = KEY_SECRET, .default_note = "none",
      .example = "\"file:/etc/readside/password\"", .summary = "Password of the store: \"env:NAME\" or \"file:/path\"."},
     {.name = "schema", .type = KEY_CHOICE, AT(schema), .fallback = "create", .choices = "create|check",

@@ -55,7 +55,7 @@ void store_print_headers(struct buffer *json, const struct outbox_message *messa
 /* Of an index that a table lacks, with the statement that makes it. */
 void store_advise_index(struct store *store, const char *table, const char *index, const char *sql);
 
-/* Drivers call it several times a second while they do not return. */
+/* Drivers call it now and then while they do not return: between statements, and several times a second within long ones. */
 void store_waits(const struct store *store);
 
 extern const struct store_driver store_postgres;

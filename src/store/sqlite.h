@@ -1,8 +1,9 @@
 /*
  * sqlite - what the files of the SQLite driver share. Only store/sqlite* includes sqlite3.h.
  *
- * An operation is one short transaction, done within one store_poll(), at most statement_timeout: a local write. What another process locks is waited for by
- * polling again, until the lock time limit; nothing blocks. Only "busy" is tried again, where nothing has happened yet.
+ * An operation is one short transaction, done within one store_poll(): a local write. Its statements together take at most
+ * statement_timeout; flushing to disk at COMMIT, and a checkpoint, take what the disk takes. What another process locks is waited for
+ * by polling again, until the lock time limit; nothing blocks. Only "busy" is tried again, where nothing has happened yet.
  */
 #ifndef STORE_SQLITE_H
 #define STORE_SQLITE_H

@@ -185,8 +185,8 @@ int store_start_resolve(struct store *store, struct store_position *positions, s
 /* Gives positions up (owner = nobody) where they are still mine: a courtesy that makes hand-over quick. */
 int store_start_release(struct store *store, const struct store_position *positions, size_t n, struct error *ret_error) MUST_CHECK;
 
-/* STORE_BUSY, 0, or the class of the error that ended the operation. Never blocks longer than a local write to disk, and never
- * longer than statement_timeout. */
+/* STORE_BUSY, 0, or the class of the error that ended the operation. Never blocks longer than a local write to disk: its
+ * statements take statement_timeout at most, flushing takes what the disk takes. */
 int store_poll(struct store *store, struct error *ret_error) MUST_CHECK;
 
 int store_fd(const struct store *store);              /* -1: none to wait for (poll again at the deadline) */
