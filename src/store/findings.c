@@ -31,6 +31,17 @@ void findings_note_host_drift(struct findings *findings, const char *table, cons
                   table, differences);
 }
 
+int findings_take(struct findings *findings, int class, const struct error *failure, bool is_connected, struct error *ret_error)
+{
+    if (class == ERROR_CONFIG && is_connected) {
+        findings_note_wrong(findings, failure->text);
+        return 0;
+    }
+    if (class != 0 && ret_error != NULL)
+        *ret_error = *failure;
+    return class;
+}
+
 static void put_missing(struct buffer *text, const struct findings *findings)
 {
     bool is_one = findings->n_missing == 1;

@@ -391,14 +391,10 @@ int pg_check_schema(struct store *store, struct error *ret_error)
     for (uint32_t i = 0; i < store->scope.n_tables && result == 0; i++) {
         struct error failure = {0};
 
-        if (!store->scope.tables[i].is_omitted)
-            result = compare_table(pg, &store->scope.tables[i], &findings, &failure);
-        if (result == ERROR_CONFIG && pg->is_connected) {
-            findings_note_wrong(&findings, failure.text);
-            result = 0;
-        } else if (result != 0 && ret_error != NULL) {
-            *ret_error = failure;
-        }
+        if (store->scope.tables[i].is_omitted)
+            continue;
+        result = compare_table(pg, &store->scope.tables[i], &findings, &failure);
+        result = findings_take(&findings, result, &failure, pg->is_connected, ret_error);
     }
     if (result == 0 && findings.n_missing == 0 && !findings.has_host_drift)
         result = pg_check_version(pg, &findings, ret_error);

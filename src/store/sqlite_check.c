@@ -395,14 +395,10 @@ static int check_all(struct sqlite *lite, struct error *ret_error)
     for (uint32_t i = 0; i < scope->n_tables && result == 0; i++) {
         struct error failure = {0};
 
-        if (!scope->tables[i].is_omitted)
-            result = compare_table(lite, &scope->tables[i], &findings, &failure);
-        if (result == ERROR_CONFIG) {
-            findings_note_wrong(&findings, failure.text);
-            result = 0;
-        } else if (result != 0 && ret_error != NULL) {
-            *ret_error = failure;
-        }
+        if (scope->tables[i].is_omitted)
+            continue;
+        result = compare_table(lite, &scope->tables[i], &findings, &failure);
+        result = findings_take(&findings, result, &failure, lite->connection != NULL, ret_error);
     }
     if (result == 0 && findings.n_missing == 0 && !findings.has_host_drift)
         result = sqlite_check_version(lite, &findings, ret_error);
