@@ -231,12 +231,15 @@ void pg_read_position(const PGresult *result, int row, struct store_position *re
 
 /* ---- postgres_version.c ---- */
 
-/* Sends what enters the version and its tables, and raises when its rows are not this plugin's and pipeline's. is_alone: one
- * transaction passes at a time. */
-int pg_send_version(struct postgres *pg, bool is_alone, struct error *ret_error) MUST_CHECK;
+/* Sends what raises when the version's rows are not this plugin's and pipeline's, or its tables others than until now. It only
+ * reads. */
+int pg_send_questions(struct postgres *pg, struct error *ret_error) MUST_CHECK;
+/* Sends what enters the version and its tables, for the transaction of its first positions; raises as above. One transaction a
+ * version passes at a time. */
+int pg_send_entry(struct postgres *pg, struct error *ret_error) MUST_CHECK;
 /* The error that those words mean. */
 int pg_judge_version(const struct store_scope *scope, const char *words, struct error *ret_error);
-/* The same for a check, which only reads; the host's tables are there. */
+/* All that pg_send_questions() would refuse; the host's tables are there. */
 int pg_check_version(struct postgres *pg, struct findings *findings, struct error *ret_error) MUST_CHECK;
 /* Of a table that is not there: CONFIG when the version has positions. */
 int pg_refuse_missing(struct postgres *pg, const char *name, struct error *ret_error) MUST_CHECK;

@@ -168,6 +168,8 @@ static int taken(struct postgres *pg, struct error *ret_error)
     return 0;
 }
 
+/* A claim asks whose version it is before the lock, so that who may not claim it disturbs nobody, and again behind what it has
+ * taken: nothing keeps another from making the first positions in between. */
 static int begin_take(struct postgres *pg, struct error *ret_error)
 {
     int result;
@@ -175,12 +177,14 @@ static int begin_take(struct postgres *pg, struct error *ret_error)
     pg_begin_exchange(pg);
     result = pg_send_begin(pg, ret_error);
     if (result == 0 && !pg->is_resolve)
-        result = pg_send_version(pg, false, ret_error);
+        result = pg_send_questions(pg, ret_error);
     pg->first_statement = pg->n_sent;
     if (result == 0)
         result = send_lock(pg, ret_error);
     if (result == 0)
         result = send_take(pg, ret_error);
+    if (result == 0 && !pg->is_resolve)
+        result = pg_send_questions(pg, ret_error);
     if (result == 0)
         result = pg_send(pg, "COMMIT", NULL, false, ret_error);
     if (result == 0)
@@ -341,7 +345,7 @@ int pg_start_insert(struct store *store, const struct store_start *starts, size_
     pg_begin_exchange(pg);
     result = pg_send_begin(pg, ret_error);
     if (result == 0)
-        result = pg_send_version(pg, true, ret_error);
+        result = pg_send_entry(pg, ret_error);
     pg->first_statement = pg->n_sent;
     pg->n_looks = 0;
     if (result == 0 && is_first)

@@ -2,7 +2,8 @@
  * postgres_version - whose rows a version's tables hold: which plugin and revision made them (readside_projections), which
  * pipeline fills which table (readside_tables).
  *
- * A claim raises what it objects to in the server, in the pipeline of its transaction; a check asks the same and only reads.
+ * First positions enter the version, in their transaction; a claim asks within its own, a check at any time, and both only read. In
+ * a transaction's pipeline it is the server that raises an objection.
  */
 #include "store/postgres.h"
 #include "store/refusals.h"
@@ -29,6 +30,10 @@ static const char left_table[] = "SELECT 'left'" TAB "name FROM readside_tables 
 
 static const char enter_tables[] = "INSERT INTO readside_tables (name, pipeline, version) SELECT name, $1, $2 "
                                    "FROM unnest($3::text[]) AS t(name) ORDER BY name ON CONFLICT DO NOTHING";
+
+static const char *const objections[] = {other_revision, late_table, foreign_table, left_table};
+
+enum { N_OBJECTIONS = sizeof objections / sizeof objections[0] };
 
 static void put_version(struct pg_parameters *parameters, const struct store_scope *scope)
 {
@@ -70,7 +75,7 @@ int pg_judge_version(const struct store_scope *scope, const char *words, struct 
     return error_set(ret_error, ERROR_BUG, "PostgreSQL raised words that are not ours: %s", words);
 }
 
-/* ---- In a claim ---- */
+/* ---- In a transaction's pipeline ---- */
 
 static int send(struct postgres *pg, const char *sql, struct error *ret_error)
 {
@@ -89,16 +94,24 @@ static int send_objection(struct postgres *pg, const char *objection, struct err
     return result;
 }
 
-/* The entries wait for a pipeline that makes the same ones now. Which tables are late shows only before they are entered. */
-int pg_send_version(struct postgres *pg, bool is_alone, struct error *ret_error)
+int pg_send_questions(struct postgres *pg, struct error *ret_error)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < N_OBJECTIONS && result == 0; i++)
+        result = send_objection(pg, objections[i], ret_error);
+    return result;
+}
+
+/* The entries wait for a pipeline that makes the same ones now; one of the version that is there already is locked, by an update
+ * that changes nothing, and made again where a reset has just dropped it. Which tables are late shows only before they are entered. */
+int pg_send_entry(struct postgres *pg, struct error *ret_error)
 {
     static const char enter_projection[] = "INSERT INTO readside_projections (pipeline, version, plugin, revision) "
-                                           "VALUES ($1, $2, $4, $5) ON CONFLICT DO NOTHING";
-    static const char lock_projection[] = "SELECT 1 FROM readside_projections WHERE pipeline = $1 AND version = $2 FOR UPDATE";
+                                           "VALUES ($1, $2, $4, $5) ON CONFLICT (pipeline, version) "
+                                           "DO UPDATE SET version = readside_projections.version";
     int result = send(pg, enter_projection, ret_error);
 
-    if (result == 0 && is_alone)
-        result = send(pg, lock_projection, ret_error);
     if (result == 0)
         result = send_objection(pg, other_revision, ret_error);
     if (result == 0)
@@ -137,21 +150,15 @@ static int ask(struct postgres *pg, const char *objection, struct error *ret_err
 
 int pg_check_version(struct postgres *pg, struct findings *findings, struct error *ret_error)
 {
-    static const char *const objections[] = {other_revision, late_table, foreign_table, left_table};
+    int result = 0;
 
-    for (size_t i = 0; i < sizeof objections / sizeof objections[0]; i++) {
+    for (size_t i = 0; i < N_OBJECTIONS && result == 0; i++) {
         struct error failure = {0};
-        int result = ask(pg, objections[i], &failure);
+        int class = ask(pg, objections[i], &failure);
 
-        if (result == ERROR_CONFIG && pg->is_connected) {
-            findings_note_wrong(findings, failure.text);
-        } else if (result != 0) {
-            if (ret_error != NULL)
-                *ret_error = failure;
-            return result;
-        }
+        result = findings_take(findings, class, &failure, pg->is_connected, ret_error);
     }
-    return 0;
+    return result;
 }
 
 /* A version that has positions and entered the table has lost it; else it never had it. */

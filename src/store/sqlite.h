@@ -115,11 +115,13 @@ const char *sqlite_show_key(const struct table *table, const struct cell *cells,
 
 /* ---- sqlite_version.c ---- */
 
-/* Enters the version and its tables; CONFIG when its rows are not this plugin's and pipeline's. In a transaction. */
+/* CONFIG when the version's rows are not this plugin's and pipeline's, or its tables others than until now. Only reads. */
+int sqlite_ask_version(struct sqlite *lite, struct error *ret_error) MUST_CHECK;
+/* Enters the version and its tables; CONFIG as above. In the transaction of its first positions. */
 int sqlite_enter_version(struct sqlite *lite, struct error *ret_error) MUST_CHECK;
 /* The tables alone; CONFIG when another pipeline fills one of them. */
 int sqlite_enter_tables(struct sqlite *lite, struct error *ret_error) MUST_CHECK;
-/* The same for a check, which only reads; the host's tables are there. */
+/* All that sqlite_ask_version() would refuse; the host's tables are there. */
 int sqlite_check_version(struct sqlite *lite, struct findings *findings, struct error *ret_error) MUST_CHECK;
 /* Of a table that is not there: CONFIG when the version has positions. */
 int sqlite_refuse_missing(struct sqlite *lite, const char *name, struct error *ret_error) MUST_CHECK;

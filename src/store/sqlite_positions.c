@@ -90,7 +90,7 @@ static int take_one(struct sqlite *lite, struct store_position *position, const 
 int sqlite_take_positions(struct sqlite *lite, struct error *ret_error)
 {
     char sql[800];
-    int result = lite->is_resolve ? 0 : sqlite_enter_version(lite, ret_error);
+    int result = lite->is_resolve ? 0 : sqlite_ask_version(lite, ret_error);
 
     snprintf(sql, sizeof sql,
              "UPDATE readside_positions SET owner = ?5, epoch = epoch + 1, backend_pid = ?7, %s updated_at = ?6 "

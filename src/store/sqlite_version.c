@@ -2,7 +2,7 @@
  * sqlite_version - whose rows a version's tables hold: which plugin and revision made them (readside_projections), which pipeline
  * fills which table (readside_tables).
  *
- * A claim enters the version and objects within its transaction; a check asks the same and only reads.
+ * First positions enter the version, in their transaction; a claim asks within its own, a check at any time, and both only read.
  */
 #include "store/refusals.h"
 #include "store/sqlite.h"
@@ -18,14 +18,14 @@ typedef int (*row_judge)(struct sqlite *lite, sqlite3_stmt *row, struct error *r
 static int ask(struct sqlite *lite, const char *sql, const char *name, row_judge judge, struct error *ret_error)
 {
     sqlite3_stmt *statement;
-    int result = sqlite_prepare(lite, sql, &statement, ret_error), code;
+    int result = sqlite_prepare(lite, sql, &statement, ret_error), code = SQLITE_ROW;
 
     if (result != 0)
         return result;
     sqlite_bind_scope(lite, statement);
     if (name != NULL)
         sqlite3_bind_text(statement, 3, name, -1, SQLITE_STATIC);
-    while ((code = sqlite3_step(statement)) == SQLITE_ROW && result == 0)
+    while (result == 0 && (code = sqlite3_step(statement)) == SQLITE_ROW)
         result = judge(lite, statement, ret_error);
     if (result == 0 && code != SQLITE_DONE)
         result = sqlite_error(lite, "readside_tables", ret_error);
@@ -123,7 +123,33 @@ static int left_table(struct sqlite *lite, struct error *ret_error)
     return ask(lite, "SELECT name FROM readside_tables WHERE pipeline = ?1 AND version = ?2 ORDER BY name", NULL, judge_left, ret_error);
 }
 
-/* ---- In a claim ---- */
+static const sqlite_work objections[] = {other_revision, late_table, foreign_table, left_table};
+
+enum { N_OBJECTIONS = sizeof objections / sizeof objections[0] };
+
+int sqlite_ask_version(struct sqlite *lite, struct error *ret_error)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < N_OBJECTIONS && result == 0; i++)
+        result = objections[i](lite, ret_error);
+    return result;
+}
+
+int sqlite_check_version(struct sqlite *lite, struct findings *findings, struct error *ret_error)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < N_OBJECTIONS && result == 0; i++) {
+        struct error failure = {0};
+        int class = objections[i](lite, &failure);
+
+        result = findings_take(findings, class, &failure, lite->connection != NULL, ret_error);
+    }
+    return result;
+}
+
+/* ---- With first positions ---- */
 
 static int enter_projection(struct sqlite *lite, struct error *ret_error)
 {
@@ -166,26 +192,7 @@ int sqlite_enter_version(struct sqlite *lite, struct error *ret_error)
     return result == 0 ? left_table(lite, ret_error) : result;
 }
 
-/* ---- For a check ---- */
-
-int sqlite_check_version(struct sqlite *lite, struct findings *findings, struct error *ret_error)
-{
-    static const sqlite_work objections[] = {other_revision, late_table, foreign_table, left_table};
-
-    for (size_t i = 0; i < sizeof objections / sizeof objections[0]; i++) {
-        struct error failure = {0};
-        int result = objections[i](lite, &failure);
-
-        if (result == ERROR_CONFIG) {
-            findings_note_wrong(findings, failure.text);
-        } else if (result != 0) {
-            if (ret_error != NULL)
-                *ret_error = failure;
-            return result;
-        }
-    }
-    return 0;
-}
+/* ---- Of a table that is not there ---- */
 
 static int judge_missing(struct sqlite *lite, sqlite3_stmt *row, struct error *ret_error)
 {
@@ -198,7 +205,8 @@ int sqlite_refuse_missing(struct sqlite *lite, const char *name, struct error *r
 {
     int64_t n = 0;
     int result = sqlite_query(lite,
-                              "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('readside_positions', 'readside_tables')",
+                              "SELECT count(*) FROM sqlite_schema WHERE type = 'table' "
+                              "AND name IN ('readside_positions', 'readside_tables')",
                               NULL, &n, ret_error);
 
     if (result != 0 || n < 2)

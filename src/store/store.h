@@ -151,15 +151,20 @@ int store_start_connect(struct store *store, struct error *ret_error) MUST_CHECK
 /*
  * Takes owner and epoch (epoch + 1) of the positions, in sorted order, in one transaction; waits for the old owner's work, at most
  * lock_timeout a try, and terminates a holder that does not let go by its recorded backend. positions[] is filled in place:
- * topic and partition are in, the rest is out; is_missing where there is no row. CONFIG: another plugin or revision filled the
- * version's tables. A halted position is claimed as well; the caller decides what becomes of it.
+ * topic and partition are in, the rest is out; is_missing where there is no row. A halted position is claimed as well; the caller
+ * decides what becomes of it. Writes nothing but positions. CONFIG, and nobody is fenced, when whose rows these are says no:
+ * another plugin or revision filled the version (readside_projections); another pipeline or version fills one of the tables
+ * (foreign), the version fills one that is not declared (left), or has positions and does not fill one that is there and
+ * declared (late; all three by readside_tables).
  */
 int store_start_claim(struct store *store, struct store_position *positions, size_t n, struct error *ret_error) MUST_CHECK;
 
 /*
- * Inserts positions (owned by nobody) in one transaction. is_first: the first claim of these topics; a topic of which the version
- * has positions already is left alone (another task was first), and CONFIG when the version has no position at all but a
- * projection table holds rows. Not is_first: added partitions; rows that exist are left alone.
+ * Inserts positions (owned by nobody) in one transaction, and enters with them what the version is filled by: its plugin and
+ * revision in readside_projections, the declared tables in readside_tables, where they stay until a reset. CONFIG as for a claim,
+ * whatever has happened since the claim. is_first: the first claim of these topics; a topic of which the version has positions
+ * already is left alone (another task was first), and CONFIG when the version has no position at all but a projection table
+ * holds rows. Not is_first: added partitions; rows that exist are left alone.
  */
 int store_start_insert(struct store *store, const struct store_start *starts, size_t n, bool is_first,
                        struct error *ret_error) MUST_CHECK;

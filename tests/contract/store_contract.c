@@ -264,6 +264,66 @@ static void test_a_table_that_is_left_out(void **state)
     scene_free(scene);
 }
 
+/* Nothing is filled before there are positions: until then, options, plugin and owner of the tables are free to change. */
+static void test_a_claim_alone_enters_nothing(void **state)
+{
+    struct scene *scene = scene_new(), *other = scene_beside(scene, 9);
+    struct table copies[N_TABLES];
+
+    (void)state;
+    OK(scene, scene_connect(scene));
+    OK(scene, store_create_schema(scene->store, &scene->error));
+    OK(scene, scene_claim(scene));
+    LOOK(scene, "0", "SELECT count(*) FROM readside_tables");
+    LOOK(scene, "0", "SELECT count(*) FROM readside_projections");
+    scene->scope.revision = 4;
+    open_without(scene, 1 << TOTALS, copies);
+    OK(scene, store_check_schema(scene->store, &scene->error));
+    OK(scene, scene_claim(scene));
+    other->scope.pipeline = "copy";
+    OK(other, scene_open(other));
+    OK(other, scene_connect(other));
+    OK(other, store_check_schema(other->store, &other->error));
+    OK(other, scene_claim(other));
+    OK(other, scene_insert_all(other));
+    LOOK(scene, "3", "SELECT count(*) FROM readside_tables WHERE pipeline = 'copy'");
+    FAILS(scene, ERROR_CONFIG, "accounts__v1 belongs to pipeline copy version 1", scene_claim(scene));
+    FAILS(scene, ERROR_CONFIG, "accounts__v1 belongs to pipeline copy version 1", scene_insert_all(scene));
+    OK(other, store_reset(other->store, "kim", &other->error));
+    OK(scene, store_create_schema(scene->store, &scene->error));
+    OK(scene, scene_insert_all(scene));
+    LOOK(scene, "2", "SELECT count(*) FROM readside_tables WHERE pipeline = 'bank'");
+    LOOK(scene, "4", "SELECT revision FROM readside_projections");
+    scene_close(other);
+    scene_free(scene);
+}
+
+/* Each has found the version without positions, and only one of them fills it. */
+static void test_two_that_start_at_once(void **state)
+{
+    struct scene *scene = scene_new(), *newer = scene_beside(scene, 9), *other = scene_beside(scene, 8);
+    struct table copies[N_TABLES];
+
+    (void)state;
+    OK(scene, scene_connect(scene));
+    OK(scene, store_create_schema(scene->store, &scene->error));
+    newer->scope.revision = 4;
+    OK(newer, scene_open(newer));
+    OK(newer, scene_connect(newer));
+    open_without(other, 1 << TOTALS, copies);
+    OK(newer, scene_claim(newer));
+    OK(other, scene_claim(other));
+    OK(scene, scene_claim(scene));
+    OK(scene, scene_insert_all(scene));
+    FAILS(newer, ERROR_CONFIG, "was filled by plugin bank revision 3, this is bank revision 4", scene_insert_all(newer));
+    FAILS(other, ERROR_CONFIG, "has filled table totals__v1 until now", scene_insert_all(other));
+    OK(scene, scene_claim(scene));
+    OK(scene, scene_write(scene, N_PARTITIONS));
+    scene_close(other);
+    scene_close(newer);
+    scene_free(scene);
+}
+
 /* A table made by hand for schema = "check" is no better. */
 static void test_a_table_that_comes_late(void **state)
 {
@@ -1154,6 +1214,8 @@ int main(void)
         cmocka_unit_test(test_another_revision_changes_nothing),
         cmocka_unit_test(test_a_table_belongs_to_one_pipeline),
         cmocka_unit_test(test_a_table_that_is_left_out),
+        cmocka_unit_test(test_a_claim_alone_enters_nothing),
+        cmocka_unit_test(test_two_that_start_at_once),
         cmocka_unit_test(test_a_table_that_comes_late),
         cmocka_unit_test(test_reset_leaves_the_tables_of_others),
         cmocka_unit_test(test_a_check_tells_whose_tables_they_are),
