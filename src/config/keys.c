@@ -103,7 +103,9 @@ static const struct key store_keys[] = {
     {.name = "password", .type = KEY_TEXT, AT(password), .flags = KEY_SECRET, .default_note = "none",
      .example = "\"file:/etc/readside/password\"", .summary = "Password of the store: \"env:NAME\" or \"file:/path\"."},
     {.name = "schema", .type = KEY_CHOICE, AT(schema), .fallback = "create", .choices = "create|check",
-     .summary = "Whether missing tables are created, or only checked because somebody else makes them."},
+     .summary = "Whether missing tables are created, or only checked because somebody else makes them.",
+     .details = "Indexes of tables that hold rows are left to people either way, as making one can keep readers and writers "
+                "waiting: a start warns of what is missing, with the statement that makes it."},
     {.name = "allow_plaintext", .type = KEY_BOOL, AT(allow_plaintext), .fallback = "false",
      .summary = "Permits a store on another host without verified TLS."},
     {.name = "allow_constraints", .type = KEY_BOOL, AT(allow_constraints), .fallback = "false",

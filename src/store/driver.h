@@ -52,8 +52,14 @@ bool store_group_has(const struct change_group *group, uint32_t column);
 /* [["name", "base16"], ...]: header values are bytes, names may repeat, order matters. */
 void store_print_headers(struct buffer *json, const struct outbox_message *message);
 
+enum index_fault {
+    INDEX_IS_MISSING,
+    INDEX_IS_ELSEWHERE, /* its name is taken, by something that is no index of this table */
+    INDEX_IS_INVALID,   /* half made: written to, and never used */
+};
+
 /* Of an index that a table lacks, with the statement that makes it. */
-void store_advise_index(struct store *store, const char *table, const char *index, const char *sql);
+void store_advise_index(struct store *store, const char *table, const char *index, enum index_fault fault, const char *sql);
 
 /* Drivers call it now and then while they do not return: between statements, and several times a second within long ones. */
 void store_waits(const struct store *store);

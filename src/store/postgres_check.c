@@ -281,6 +281,30 @@ static int compare_view(struct postgres *pg, const struct table *table, const ch
     return result;
 }
 
+/* What has the name of the index, if anything has: is it one of the table's, and whole? */
+static int find_index(struct postgres *pg, const char *table, const char *index, bool *ret_is_well, enum index_fault *ret_fault,
+                      struct error *ret_error)
+{
+    struct pg_parameters parameters = {0};
+    PGresult *found;
+    int class;
+
+    pg_put_text(&parameters, table);
+    pg_put_text(&parameters, index);
+    found = pg_query(pg,
+                     "SELECT (i.indexrelid IS NOT NULL)::text, COALESCE(i.indisvalid, false)::text FROM pg_class t JOIN pg_class c "
+                     "ON c.relnamespace = t.relnamespace LEFT JOIN pg_index i ON i.indexrelid = c.oid AND i.indrelid = t.oid "
+                     "WHERE t.oid = to_regclass(quote_ident($1)) AND c.relname = $2",
+                     &parameters, &class, ret_error);
+    buffer_free(&parameters.bytes);
+    if (found == NULL)
+        return class;
+    *ret_is_well = PQntuples(found) > 0 && is_true(found, 0, 1);
+    *ret_fault = PQntuples(found) == 0 ? INDEX_IS_MISSING : is_true(found, 0, 0) ? INDEX_IS_INVALID : INDEX_IS_ELSEWHERE;
+    PQclear(found);
+    return 0;
+}
+
 /* An index changes no row: one that is missing is told, not refused. */
 static int look_for_indexes(struct postgres *pg, const struct table *table, const char *name, struct error *ret_error)
 {
@@ -288,13 +312,15 @@ static int look_for_indexes(struct postgres *pg, const struct table *table, cons
 
     for (uint32_t i = 0; i < table->n_indexes && result == 0; i++) {
         struct buffer sql = BUFFER_INIT;
-        char index[STORE_NAME_SIZE], kind = '\0';
+        char index[STORE_NAME_SIZE];
+        enum index_fault fault = INDEX_IS_MISSING;
+        bool is_well = false;
 
         pg_name_index(&pg->store.scope, table, &table->indexes[i], index);
-        result = pg_relation_kind(pg, index, &kind, ret_error);
+        result = find_index(pg, name, index, &is_well, &fault, ret_error);
         pg_print_index(&sql, &pg->store.scope, table, &table->indexes[i], "CONCURRENTLY");
-        if (result == 0 && kind == '\0' && !buffer_failed(&sql))
-            store_advise_index(&pg->store, name, index, sql.data);
+        if (result == 0 && !is_well && !buffer_failed(&sql))
+            store_advise_index(&pg->store, name, index, fault, sql.data);
         buffer_free(&sql);
     }
     return result;

@@ -274,6 +274,28 @@ static int compare_view(struct inspection *in, struct error *ret_error)
     return result;
 }
 
+/* What has the name of the index, if anything has: is it one of the table's? */
+static int find_index(struct inspection *in, const char *name, bool *ret_is_well, enum index_fault *ret_fault,
+                      struct error *ret_error)
+{
+    static const char query[] = "SELECT type = 'index' AND tbl_name = ?2 COLLATE NOCASE FROM sqlite_schema "
+                                "WHERE type <> 'trigger' AND name = ?1 COLLATE NOCASE";
+    sqlite3_stmt *statement;
+    int result = sqlite_prepare(in->lite, query, &statement, ret_error), code;
+
+    if (result != 0)
+        return result;
+    sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 2, in->name, -1, SQLITE_STATIC);
+    code = sqlite3_step(statement);
+    *ret_is_well = code == SQLITE_ROW && sqlite3_column_int(statement, 0) != 0;
+    *ret_fault = code == SQLITE_ROW ? INDEX_IS_ELSEWHERE : INDEX_IS_MISSING;
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        result = sqlite_error(in->lite, "looking at the schema", ret_error);
+    sqlite3_reset(statement);
+    return result;
+}
+
 /* An index changes no row: one that is missing is told, not refused. */
 static int look_for_indexes(struct inspection *in, struct error *ret_error)
 {
@@ -283,13 +305,14 @@ static int look_for_indexes(struct inspection *in, struct error *ret_error)
     for (uint32_t i = 0; i < table->n_indexes && result == 0; i++) {
         struct buffer sql = BUFFER_INIT;
         char name[2 * STORE_NAME_SIZE];
-        int64_t n = 0;
+        enum index_fault fault = INDEX_IS_MISSING;
+        bool is_well = false;
 
         snprintf(name, sizeof name, "%s_%s", in->name, table->indexes[i].name);
-        result = sqlite_query(in->lite, "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND name = ?1", name, &n, ret_error);
+        result = find_index(in, name, &is_well, &fault, ret_error);
         sqlite_print_index(&sql, &in->lite->store.scope, table, &table->indexes[i]);
-        if (result == 0 && n == 0 && !buffer_failed(&sql))
-            store_advise_index(&in->lite->store, in->name, name, sql.data);
+        if (result == 0 && !is_well && !buffer_failed(&sql))
+            store_advise_index(&in->lite->store, in->name, name, fault, sql.data);
         buffer_free(&sql);
     }
     return result;

@@ -247,10 +247,26 @@ int store_preflight(struct store *store, struct error *ret_error)
     return result != 0 ? result : store->driver->preflight(store, ret_error);
 }
 
-void store_advise_index(struct store *store, const char *table, const char *index, const char *sql)
+void store_advise_index(struct store *store, const char *table, const char *index, enum index_fault fault, const char *sql)
 {
-    buffer_printf(&store->advice, "%stable %s lacks the index %s, which is not made at a start where there are rows: %s",
-                  store->advice.size > 0 ? ". Also: " : "", table, index, sql);
+    struct buffer *advice = &store->advice;
+
+    buffer_puts(advice, advice->size > 0 ? ". Also: " : "");
+    switch (fault) {
+    case INDEX_IS_MISSING:
+        buffer_printf(advice, "table %s lacks the index %s; make it by: %s", table, index, sql);
+        return;
+    case INDEX_IS_ELSEWHERE:
+        buffer_printf(advice, "table %s lacks the index %s, whose name something else has; rename or drop that, then make it by: %s",
+                      table, index, sql);
+        return;
+    case INDEX_IS_INVALID:
+        buffer_printf(advice,
+                      "the index %s of table %s is not valid: no query uses it. Unless it is being made just now, make it anew by: "
+                      "DROP INDEX CONCURRENTLY \"%s\"; %s",
+                      index, table, index, sql);
+        return;
+    }
 }
 
 const char *store_advice(const struct store *store)

@@ -214,7 +214,8 @@ int store_create_schema(struct store *store, struct error *ret_error) MUST_CHECK
 /* CONFIG with a readable list of differences (missing table, column, type, key, null, extra column without default, view), of all
  * tables; its code is STORE_MISSING when whole tables are missing and nothing else is wrong. */
 int store_check_schema(struct store *store, struct error *ret_error) MUST_CHECK;
-/* What the last check would have otherwise, though it does no harm (an index that is missing); NULL: nothing. Until the next one. */
+/* What the last check would have otherwise, though it does no harm (an index that is missing, or not valid); NULL: nothing. Until
+ * the next one. */
 const char *store_advice(const struct store *store);
 /* The DDL that store_create_schema would run on an empty store, for `readside schema`. No connection needed. */
 int store_print_schema(const struct store_settings *settings, const struct store_scope *scope, struct buffer *ret_sql,

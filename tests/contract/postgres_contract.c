@@ -1115,6 +1115,31 @@ static void test_a_user_of_few_privileges(void **state)
     scene_free(scene);
 }
 
+/* Two rows are equal where the index must be unique: the server leaves it behind, unused. */
+static void test_an_index_that_is_not_valid(void **state)
+{
+    struct scene *scene = scene_ready();
+    const char *advice;
+
+    (void)state;
+    set(scene, account(scene, "acc-1"), OWNER, text("Bob"));
+    set(scene, account(scene, "acc-2"), OWNER, text("Bob"));
+    OK(scene, scene_write(scene, 1));
+    scene_execute(scene, "DROP INDEX accounts__v1_by_owner");
+    PQclear(PQexec(scene->eye, "CREATE UNIQUE INDEX CONCURRENTLY accounts__v1_by_owner ON accounts__v1 (owner)"));
+    LOOK(scene, "f", "SELECT indisvalid FROM pg_index WHERE indexrelid = 'accounts__v1_by_owner'::regclass");
+    OK(scene, store_check_schema(scene->store, &scene->error));
+    advice = store_advice(scene->store);
+    assert_non_null(advice);
+    assert_non_null(strstr(advice, "the index accounts__v1_by_owner of table accounts__v1 is not valid"));
+    assert_non_null(strstr(advice, "DROP INDEX CONCURRENTLY \"accounts__v1_by_owner\"; CREATE INDEX CONCURRENTLY "));
+    scene_execute(scene, "DROP INDEX CONCURRENTLY \"accounts__v1_by_owner\"");
+    scene_execute(scene, strstr(advice, "CREATE INDEX "));
+    OK(scene, store_check_schema(scene->store, &scene->error));
+    assert_null(store_advice(scene->store));
+    scene_free(scene);
+}
+
 static void test_long_names_of_indexes_do_not_meet(void **state)
 {
     static const uint32_t key[] = {0};
@@ -1196,6 +1221,7 @@ int main(void)
         cmocka_unit_test(test_objections),
         cmocka_unit_test(test_differences),
         cmocka_unit_test(test_a_user_of_few_privileges),
+        cmocka_unit_test(test_an_index_that_is_not_valid),
         cmocka_unit_test(test_long_names_of_indexes_do_not_meet),
         cmocka_unit_test(test_tasks_that_start_together),
     };

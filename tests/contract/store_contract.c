@@ -76,7 +76,7 @@ static void test_an_index_that_is_missing(void **state)
     assert_null(store_advice(scene->store));
     scene_execute(scene, drop);
     OK(scene, store_check_schema(scene->store, &scene->error));
-    assert_non_null(strstr(store_advice(scene->store), "table accounts__v1 lacks the index accounts__v1_by_owner"));
+    assert_non_null(strstr(store_advice(scene->store), "table accounts__v1 lacks the index accounts__v1_by_owner; make it by: CREATE "));
     OK(scene, store_create_schema(scene->store, &scene->error)); /* no rows yet */
     assert_null(store_advice(scene->store));
     LOOK(scene, "1", count);
@@ -89,6 +89,20 @@ static void test_an_index_that_is_missing(void **state)
     scene_execute(scene, strstr(store_advice(scene->store), "CREATE INDEX "));
     OK(scene, store_check_schema(scene->store, &scene->error));
     assert_null(store_advice(scene->store));
+    scene_free(scene);
+}
+
+static void test_an_index_of_that_name_on_another_table(void **state)
+{
+    struct scene *scene = scene_ready();
+
+    (void)state;
+    scene_execute(scene, "DROP INDEX accounts__v1_by_owner");
+    scene_execute(scene, "CREATE INDEX accounts__v1_by_owner ON places__v1 (name)");
+    OK(scene, store_create_schema(scene->store, &scene->error));
+    assert_non_null(store_advice(scene->store));
+    assert_non_null(strstr(store_advice(scene->store), "lacks the index accounts__v1_by_owner, whose name something else has"));
+    assert_non_null(strstr(store_advice(scene->store), "CREATE INDEX "));
     scene_free(scene);
 }
 
@@ -1206,6 +1220,7 @@ int main(void)
         cmocka_unit_test(test_printed_schema_is_the_one_that_fits),
         cmocka_unit_test(test_drift_is_told),
         cmocka_unit_test(test_an_index_that_is_missing),
+        cmocka_unit_test(test_an_index_of_that_name_on_another_table),
         cmocka_unit_test(test_drift_of_the_hosts_tables_is_told),
         cmocka_unit_test(test_everything_wrong_is_told_at_once),
         cmocka_unit_test(test_a_view_of_another_version_stays),
