@@ -126,6 +126,13 @@ static void compare_column(struct buffer *out, const struct column *column, cons
         buffer_printf(out, "; column %s is computed by the server", column->name);
 }
 
+/* Nobody gives it a value. */
+static void tell_undeclared(struct buffer *out, const PGresult *found, int row)
+{
+    if (is_true(found, row, IS_NOT_NULL) && !is_true(found, row, HAS_DEFAULT) && !is_true(found, row, IS_COMPUTED))
+        buffer_printf(out, "; column %s is not declared, is not null and has no default", PQgetvalue(found, row, NAME));
+}
+
 static bool is_declared(const struct table *table, const char *name)
 {
     for (uint32_t i = 0; i < table->n_columns; i++)
@@ -145,9 +152,8 @@ static void compare_columns(struct buffer *out, const struct table *table, const
     else if (!table->is_shared && (strcmp(PQgetvalue(found, hidden, TYPE), "integer") != 0 || !is_true(found, hidden, IS_NOT_NULL)))
         buffer_puts(out, "; column readside_partition is not integer NOT NULL");
     for (int row = 0; row < PQntuples(found); row++)
-        if (!is_declared(table, PQgetvalue(found, row, NAME)) && is_true(found, row, IS_NOT_NULL) &&
-            !is_true(found, row, HAS_DEFAULT) && !is_true(found, row, IS_COMPUTED))
-            buffer_printf(out, "; column %s is not declared, is not null and has no default", PQgetvalue(found, row, NAME));
+        if (!is_declared(table, PQgetvalue(found, row, NAME)))
+            tell_undeclared(out, found, row);
 }
 
 /* ---- Defaults ---- */
@@ -366,6 +372,14 @@ out:
     return class;
 }
 
+static bool is_host_column(const struct host_table *table, const char *name)
+{
+    for (size_t i = 0; i < table->n_columns; i++)
+        if (host_column_is_of(&table->columns[i], "postgresql") && strcmp(table->columns[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 static void compare_host_columns(struct buffer *out, const struct host_table *table, const PGresult *found)
 {
     for (size_t i = 0; i < table->n_columns; i++) {
@@ -381,6 +395,9 @@ static void compare_host_columns(struct buffer *out, const struct host_table *ta
         if (host_column_is_of(column, "postgresql"))
             compare_one(out, &wanted, found);
     }
+    for (int row = 0; row < PQntuples(found); row++)
+        if (!is_host_column(table, PQgetvalue(found, row, NAME)))
+            tell_undeclared(out, found, row);
 }
 
 static int check_host_table(struct postgres *pg, const struct host_table *table, struct findings *findings, struct error *ret_error)

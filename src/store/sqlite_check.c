@@ -147,13 +147,13 @@ static void compare_fallback(struct inspection *in, const struct column *column,
     buffer_free(&wanted);
 }
 
-static void compare_collation(struct inspection *in, const struct column *column)
+static void compare_collation(struct inspection *in, const char *column)
 {
     const char *collation = NULL;
+    int code = sqlite3_table_column_metadata(in->lite->connection, "main", in->name, column, NULL, &collation, NULL, NULL, NULL);
 
-    if (sqlite3_table_column_metadata(in->lite->connection, "main", in->name, column->name, NULL, &collation, NULL, NULL, NULL) == SQLITE_OK &&
-        collation != NULL && strcasecmp(collation, "BINARY") != 0)
-        buffer_printf(&in->out, "; column %s compares by %s, where different texts can be equal", column->name, collation);
+    if (code == SQLITE_OK && collation != NULL && strcasecmp(collation, "BINARY") != 0)
+        buffer_printf(&in->out, "; column %s compares by %s, where different texts can be equal", column, collation);
 }
 
 static void compare_column(struct inspection *in, const struct column *column)
@@ -180,7 +180,7 @@ static void compare_column(struct inspection *in, const struct column *column)
         buffer_printf(&in->out, "; column %s is %s, the plugin declares %s", column->name, is_not_null ? "nullable" : "not null",
                       is_not_null ? "not null" : "nullable");
     compare_fallback(in, column, found);
-    compare_collation(in, column);
+    compare_collation(in, column->name);
 }
 
 static void compare_key(struct inspection *in)
@@ -210,6 +210,11 @@ static void compare_hidden(struct inspection *in)
         buffer_puts(&in->out, "; column readside_partition is missing");
     else if (!in->table->is_shared && (strcasecmp(found->type, "INTEGER") != 0 || !found->is_not_null))
         buffer_puts(&in->out, "; column readside_partition is not INTEGER NOT NULL");
+}
+
+/* Nobody gives them a value. */
+static void tell_undeclared(struct inspection *in)
+{
     for (int i = 0; i < in->n_found; i++)
         if (!in->found[i].is_declared && in->found[i].is_not_null && !in->found[i].is_computed && in->found[i].fallback == NULL)
             buffer_printf(&in->out, "; column %s is not declared, is not null and has no default", in->found[i].name);
@@ -337,6 +342,7 @@ static int compare_table(struct sqlite *lite, const struct table *table, struct 
         for (uint32_t i = 0; i < table->n_columns; i++)
             compare_column(&in, &table->columns[i]);
         compare_hidden(&in);
+        tell_undeclared(&in);
         compare_key(&in);
         if (in.out.size == 0) /* a view on columns that are missing cannot even be looked at */
             result = compare_view(&in, ret_error);
@@ -363,13 +369,14 @@ static bool is_host_key(const struct host_table *table, const struct found *foun
 
 static void compare_host_column(struct inspection *in, const struct host_table *table, const struct host_column *column)
 {
-    const struct found *found = find_column(in, column->name);
+    struct found *found = find_column(in, column->name);
     bool is_not_null = !column->is_null && column->type != HOST_NUMBER; /* of those the store sees to it by itself */
 
     if (found == NULL) {
         buffer_printf(&in->out, "; column %s is missing", column->name);
         return;
     }
+    found->is_declared = true;
     if (strcasecmp(found->type, sqlite_host_type(column->type)) != 0)
         buffer_printf(&in->out, "; column %s is %s, Readside needs %s", column->name, found->type, sqlite_host_type(column->type));
     if (found->is_not_null != is_not_null)
@@ -377,6 +384,8 @@ static void compare_host_column(struct inspection *in, const struct host_table *
                       is_not_null ? "not null" : "nullable");
     if (column->fallback != NULL && found->fallback == NULL)
         buffer_printf(&in->out, "; column %s has no default", column->name);
+    if (column->type == HOST_NAME)
+        compare_collation(in, column->name);
     if (!is_host_key(table, found))
         buffer_puts(&in->out, "; the primary key is another than Readside needs");
 }
@@ -397,6 +406,7 @@ static int check_host_table(struct sqlite *lite, const struct host_table *table,
     for (size_t i = 0; i < table->n_columns && result == 0; i++)
         if (host_column_is_of(&table->columns[i], "sqlite"))
             compare_host_column(&in, table, &table->columns[i]);
+    tell_undeclared(&in);
     if (result == 0 && buffer_failed(&in.out))
         result = sqlite_out_of_memory(ret_error);
     if (result == 0 && in.out.size > 0)

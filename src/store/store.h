@@ -211,8 +211,8 @@ int store_preflight(struct store *store, struct error *ret_error) MUST_CHECK;
 /* schema = "create": makes what is missing (host tables, NAME__vN, view NAME unless another version shows there), but for indexes of
  * tables that hold rows, which would keep readers and writers waiting; then checks. */
 int store_create_schema(struct store *store, struct error *ret_error) MUST_CHECK;
-/* CONFIG with a readable list of differences (missing table, column, type, key, null, extra column without default, view), of all
- * tables; its code is STORE_MISSING when whole tables are missing and nothing else is wrong. */
+/* CONFIG with a readable list of differences (missing table, column, type, key, null, collation, extra column without default,
+ * view), of all tables, the host's own too; its code is STORE_MISSING when whole tables are missing and nothing else is wrong. */
 int store_check_schema(struct store *store, struct error *ret_error) MUST_CHECK;
 /* What the last check would have otherwise, though it does no harm (an index that is missing, or not valid); NULL: nothing. Until
  * the next one. */

@@ -63,7 +63,6 @@ static void test_drift_is_told(void **state)
     scene_free(scene);
 }
 
-/* What is missing does not hide what is wrong with the other tables. */
 /* Made where it costs nothing, told where it would keep others waiting. */
 static void test_an_index_that_is_missing(void **state)
 {
@@ -131,6 +130,42 @@ static void test_drift_of_the_hosts_tables_is_told(void **state)
     scene_free(scene);
 }
 
+/* It would make the first insert fail. */
+static void test_a_column_that_the_host_does_not_fill(void **state)
+{
+    struct scene *scene = scene_ready();
+
+    (void)state;
+    scene_execute(scene, "ALTER TABLE readside_outbox ADD COLUMN tenant TEXT NOT NULL");
+    FAILS(scene, ERROR_CONFIG,
+          "table readside_outbox is not as `readside schema' prints it; column tenant is not declared, is not null and has no default",
+          store_check_schema(scene->store, &scene->error));
+    scene_execute(scene, "ALTER TABLE readside_outbox DROP COLUMN tenant");
+    scene_execute(scene, "ALTER TABLE readside_outbox ADD COLUMN tenant TEXT NOT NULL DEFAULT 'x'");
+    scene_execute(scene, "ALTER TABLE readside_outbox ADD COLUMN note TEXT");
+    OK(scene, store_check_schema(scene->store, &scene->error));
+    scene_free(scene);
+}
+
+/* Two topics or tables must not become one. */
+static void test_names_compare_byte_by_byte(void **state)
+{
+    struct scene *scene = scene_ready();
+
+    (void)state;
+    scene_execute(scene, scene_is_sqlite()
+                             ? "DROP TABLE readside_tables; "
+                               "CREATE TABLE readside_tables (name TEXT NOT NULL COLLATE NOCASE PRIMARY KEY, "
+                               "pipeline TEXT NOT NULL, version INTEGER NOT NULL) STRICT, WITHOUT ROWID"
+                             : "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false); "
+                               "ALTER TABLE readside_tables ALTER name TYPE text COLLATE loose");
+    FAILS(scene, ERROR_CONFIG, "table readside_tables is not as `readside schema' prints it; column name ",
+          store_check_schema(scene->store, &scene->error));
+    assert_non_null(strstr(scene->error.text, "different texts can be equal"));
+    scene_free(scene);
+}
+
+/* What is missing does not hide what is wrong with the other tables. */
 static void test_everything_wrong_is_told_at_once(void **state)
 {
     struct scene *scene = scene_ready();
@@ -1222,6 +1257,8 @@ int main(void)
         cmocka_unit_test(test_an_index_that_is_missing),
         cmocka_unit_test(test_an_index_of_that_name_on_another_table),
         cmocka_unit_test(test_drift_of_the_hosts_tables_is_told),
+        cmocka_unit_test(test_a_column_that_the_host_does_not_fill),
+        cmocka_unit_test(test_names_compare_byte_by_byte),
         cmocka_unit_test(test_everything_wrong_is_told_at_once),
         cmocka_unit_test(test_a_view_of_another_version_stays),
         cmocka_unit_test(test_first_positions),
