@@ -266,9 +266,10 @@ static int create_table(struct postgres *pg, const struct table *table, struct b
     store_table_name(scope, table, name);
     if (is_missing(pg, name, &result, ret_error)) {
         result = pg_refuse_missing(pg, name, ret_error);
-        print_table(sql, scope, table);
-        if (result == 0)
+        if (result == 0) {
+            print_table(sql, scope, table);
             result = execute(pg, sql, ret_error);
+        }
     } else if (result == 0) {
         result = look_for_rows(pg, name, &has_rows, ret_error);
     }

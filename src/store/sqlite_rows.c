@@ -215,7 +215,7 @@ static int read_row(struct sqlite *lite, sqlite3_stmt *statement, size_t index, 
         result = sqlite_read_cell(table, i, statement, (int)i, &cells[i], ret_error);
     if (result == 0)
         result = lite->read.on_row(lite->read.context, index, code == SQLITE_ROW ? cells : NULL,
-                                   sqlite3_column_int(statement, (int)table->n_columns), ret_error);
+                                   code == SQLITE_ROW ? sqlite3_column_int(statement, (int)table->n_columns) : 0, ret_error);
     sqlite3_reset(statement);
     return result;
 }
