@@ -128,21 +128,6 @@ static void poll_until_it_waits(struct scene *scene, struct scene *beside, const
         fail_msg("the write ended instead of waiting");
 }
 
-/* Polls until a backend waits for what beside's eye holds. */
-static void poll_until_held(struct scene *scene, struct scene *beside)
-{
-    static const char is_held[] = "SELECT count(*) > 0 FROM pg_locks WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))";
-    int64_t end_us = scene_now_us() + 10000000;
-
-    while (strcmp(scene_look(beside, is_held), "t") != 0) {
-        if (store_poll(scene->store, &scene->error) != STORE_BUSY)
-            fail_msg("the operation ended instead of waiting: %s", scene->error.text);
-        if (scene_now_us() > end_us)
-            fail_msg("the backend does not wait");
-        pause_a_little();
-    }
-}
-
 static void make_trigger(struct scene *scene, const char *when, const char *body)
 {
     char sql[1000];
@@ -430,52 +415,6 @@ static void test_the_fenced_do_not_disturb(void **state)
     check_story(next, 2);
     scene_close(beside);
     scene_close(next);
-    scene_free(scene);
-}
-
-/* What a claim has found may be otherwise when it comes to take: another plugin has filled the version meanwhile. */
-static void test_a_version_that_is_filled_while_it_is_claimed(void **state)
-{
-    struct scene *scene = scene_new(), *newer = scene_beside(scene, 99);
-    struct store_position position = {.topic = "events", .partition = 0};
-
-    (void)state;
-    OK(scene, scene_connect(scene));
-    OK(scene, store_create_schema(scene->store, &scene->error));
-    newer->scope.revision = 4;
-    newer->settings.lock_timeout_us = 20000000;
-    OK(newer, scene_open(newer));
-    OK(newer, scene_connect(newer));
-    scene_execute(scene, "BEGIN; LOCK TABLE readside_positions IN EXCLUSIVE MODE"); /* lets those in who only read */
-    OK(newer, store_start_claim(newer->store, &position, 1, &newer->error));
-    poll_until_held(newer, scene);
-    scene_execute(scene, "INSERT INTO readside_projections (pipeline, version, plugin, revision) VALUES ('bank', 1, 'bank', 3); "
-                         "INSERT INTO readside_positions (pipeline, version, topic, part, cluster_id, next_offset) "
-                         "VALUES ('bank', 1, 'events', 0, 'cluster', 0); COMMIT");
-    FAILS(newer, ERROR_CONFIG, "was filled by plugin bank revision 3, this is bank revision 4", scene_finish(newer));
-    LOOK(scene, "0", "SELECT epoch FROM readside_positions WHERE owner IS NULL");
-    scene_close(newer);
-    scene_free(scene);
-}
-
-/* A reset comes between a claim and its first positions: they enter the version anew. */
-static void test_a_version_that_is_dropped_while_it_is_entered(void **state)
-{
-    struct scene *scene = scene_ready();
-    const struct store_start start = {.topic = "events", .partition = 0, .cluster_id = "cluster"};
-
-    (void)state;
-    scene->settings.lock_timeout_us = 20000000;
-    OK(scene, scene_open(scene));
-    OK(scene, scene_connect(scene));
-    scene_execute(scene, "BEGIN; SELECT 1 FROM readside_projections FOR UPDATE");
-    OK(scene, store_start_insert(scene->store, &start, 1, true, &scene->error));
-    poll_until_held(scene, scene);
-    scene_execute(scene, "DELETE FROM readside_positions; DELETE FROM readside_tables; DELETE FROM readside_projections; COMMIT");
-    OK(scene, scene_finish(scene));
-    LOOK(scene, "3", "SELECT revision FROM readside_projections");
-    LOOK(scene, "3", "SELECT count(*) FROM readside_tables");
-    LOOK(scene, "1", "SELECT count(*) FROM readside_positions");
     scene_free(scene);
 }
 
@@ -1198,8 +1137,6 @@ int main(void)
         cmocka_unit_test(test_resolve_ends_the_old_connections_work),
         cmocka_unit_test(test_a_stranger_is_left_alone),
         cmocka_unit_test(test_the_fenced_do_not_disturb),
-        cmocka_unit_test(test_a_version_that_is_filled_while_it_is_claimed),
-        cmocka_unit_test(test_a_version_that_is_dropped_while_it_is_entered),
         cmocka_unit_test(test_a_deadlock_is_transient),
         cmocka_unit_test(test_errors_by_class),
         cmocka_unit_test(test_read_only_drops_the_connection),

@@ -20,12 +20,13 @@ def server(postgres, database):
     return {"STORE_KIND": "postgresql", "STORE_URI": postgres.uri(database), "STORE_PASSWORD": postgres.password}
 
 
+@pytest.mark.parametrize("program", ["store_contract", "version_contract"])
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_contract(kind, request):
+def test_contract(kind, program, request):
     if kind == "sqlite":
-        run("store_contract", STORE_KIND="sqlite")
+        run(program, STORE_KIND="sqlite")
     else:
-        run("store_contract", **server(request.getfixturevalue("postgres"), request.getfixturevalue("database")))
+        run(program, **server(request.getfixturevalue("postgres"), request.getfixturevalue("database")))
 
 
 def test_server_faults(postgres, database):
