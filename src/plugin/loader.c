@@ -18,14 +18,16 @@
 /* "DIRECTORY/NAME.so" for the next directory of the list. False: no more. */
 static bool next_candidate(const char **search_path, const char *name, char ret_path[PATH_MAX])
 {
-    while (**search_path == ':')
-        (*search_path)++;
-    if (**search_path == '\0')
-        return false;
     for (;;) {
-        size_t size = strcspn(*search_path, ":");
-        bool is_short = size + strlen(name) + sizeof "/.so" <= PATH_MAX;
+        size_t size;
+        bool is_short;
 
+        while (**search_path == ':')
+            (*search_path)++;
+        if (**search_path == '\0')
+            return false;
+        size = strcspn(*search_path, ":");
+        is_short = size + strlen(name) + sizeof "/.so" <= PATH_MAX;
         if (is_short) {
             memcpy(ret_path, *search_path, size);
             ret_path[size++] = '/';

@@ -73,6 +73,24 @@ static void test_a_plugin_is_loaded_by_path_and_by_name(void **state)
     assert_null(projection_free(NULL));
 }
 
+/* Such a directory is passed over, wherever it stands. */
+static void test_a_search_path_too_long_for_a_file_name(void **state)
+{
+    char name[PATH_MAX + 1], search_path[4 * PATH_MAX];
+    struct projection *projection = NULL;
+    struct error error = {0};
+
+    (void)state;
+    memset(name, 'a', sizeof name);
+    name[PATH_MAX] = '\0';
+    expect_refused(name, "/nowhere:/nowhere", "aaa");
+    snprintf(search_path, sizeof search_path, "/%s", name);
+    expect_refused("orders", search_path, "there is no");
+    snprintf(search_path, sizeof search_path, "/%s:%s", name, built("plugins"));
+    assert_int_equal(plugin_load("orders", search_path, &projection, &error), 0);
+    projection_free(projection);
+}
+
 static void test_what_is_not_there_is_said_with_where_it_was_looked_for(void **state)
 {
     (void)state;
@@ -541,6 +559,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_plugin_is_loaded_by_path_and_by_name),
+        cmocka_unit_test(test_a_search_path_too_long_for_a_file_name),
         cmocka_unit_test(test_what_is_not_there_is_said_with_where_it_was_looked_for),
         cmocka_unit_test(test_bad_plugins_are_refused_with_the_reason),
         cmocka_unit_test(test_files_that_others_can_change_are_refused),
