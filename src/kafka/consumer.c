@@ -18,7 +18,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { CLOSE_SLICE_MS = 50 };
+enum { CLOSE_SLICE_MS = 10, CLOSE_BATCH = 64 };
 
 /* ---- Opening ---- */
 
@@ -283,6 +283,19 @@ static int64_t monotonic_ms(void)
 }
 
 /*
+ * Serves what stands in the queue of a client that leaves: a rebalance is answered in its callback, records are thrown away. (Not by
+ * rd_kafka_queue_poll_callback(): it has no place to put a record, and aborts.)
+ */
+static void serve_leaving(rd_kafka_queue_t *queue)
+{
+    rd_kafka_message_t *messages[CLOSE_BATCH];
+    ssize_t n = rd_kafka_consume_batch_queue(queue, CLOSE_SLICE_MS, messages, CLOSE_BATCH);
+
+    for (ssize_t i = 0; i < n; i++)
+        rd_kafka_message_destroy(messages[i]);
+}
+
+/*
  * librdkafka's close (2.14) forgets to leave the group where a member of a cooperative group has no partition: the others then wait
  * for it until its session ends. Unsubscribing first leaves. Static members stay in the group (KIP-345), which close() knows.
  */
@@ -299,7 +312,7 @@ static void leave_empty_handed(struct member *member, int64_t deadline_ms)
         is_subscribed = left->cnt > 0;
         rd_kafka_topic_partition_list_destroy(left);
         if (is_subscribed)
-            rd_kafka_queue_poll_callback(member->queue, CLOSE_SLICE_MS);
+            serve_leaving(member->queue);
     }
 }
 
@@ -321,7 +334,7 @@ static bool leave(struct member *member, int timeout_ms)
         rd_kafka_error_destroy(error); /* closed already */
     else
         while (!rd_kafka_consumer_closed(member->rk) && monotonic_ms() < deadline_ms)
-            rd_kafka_queue_poll_callback(queue, CLOSE_SLICE_MS);
+            serve_leaving(queue);
     is_closed = error || rd_kafka_consumer_closed(member->rk);
     rd_kafka_queue_destroy(queue);
     return is_closed || !member->subscription; /* in no group: the destructor waits for nobody */

@@ -16,7 +16,7 @@ import oracle
 from process import BUILD
 from servers import eventually
 from test_main_job import bank_scene
-from worker import Readside, command
+from worker import Readside, command, readside
 
 
 class Manager:
@@ -343,3 +343,43 @@ def test_batches_keep_their_bounds(scene, pg_store, bounds):
     made.agrees(bank)
     rows = len(bank.rows())
     assert commits(pg_store) >= (rows / 10 if "batch_rows" in bounds else 5)
+
+
+def test_a_worker_told_to_end_with_records_waiting_ends_cleanly(scene, pg_store):
+    made = scene(pg_store, tasks=2)
+    records = list(oracle.random_events(40000, 50))
+    bank = oracle.Bank()
+    for i in range(6):
+        made.produce(records)
+        bank.feed(records)
+        worker = made.worker(f"w{i}")
+        worker.wait_log("partition claimed", 30)
+        assert worker.stop() == 0, worker.tail(5)
+    made.worker()
+    made.agrees(bank, 120)
+
+
+def test_status_reads_the_lag_of_a_long_backlog(scene, pg_store):
+    made = scene(pg_store)
+    made.produce(list(oracle.random_events(200, 50)))
+    worker = made.worker()
+    made.reaches_end()
+    worker.stop()
+    made.produce(list(oracle.random_events(40000, 50)))
+    for _ in range(5):
+        status = readside("status", "--json", worker.config)
+        assert status.returncode == 0, status.stderr
+        assert json.loads(status.stdout)["pipelines"][0]["lag"] == 40000
+
+
+def test_closed_standard_descriptors_are_nobody_elses(scene, pg_store):
+    made, bank = bank_scene(scene, pg_store)
+    config = made.config("w1")
+    closed = made.folder / "closed.sh"
+    closed.write_text('exec "$@" <&- >&- 2>&-\n')
+    worker = Readside(config, "w1")
+    made.workers.append(worker.spawn(["sh", closed, *command("run", config)], env=worker.environment, cwd=worker.folder))
+    made.agrees(bank)
+    for pid in [worker.pid, *worker.tasks(1)]:
+        assert [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)] == ["/dev/null"] * 3
+    assert worker.stop() == 0
