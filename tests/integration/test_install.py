@@ -22,11 +22,14 @@ def run(*command, expect=0, **environment):
 class Installed:
     """The build, installed below a folder; builds plugins by what lies there alone."""
 
-    def __init__(self, folder):
-        self.folder, self.stage = folder, folder / "stage"
-        run("make", "-s", "-C", BUILD, "install", f"DESTDIR={self.stage}")
+    def __init__(self, folder, *variables):
+        self.folder, self.stage, self.variables = folder, folder / "stage", variables
+        self.make("install")
         self.program = next(self.stage.rglob("bin/readside"))
         self.prefix = self.program.parent.parent
+
+    def make(self, target):
+        run("make", "-s", "-C", BUILD, target, f"DESTDIR={self.stage}", *self.variables)
 
     def pkg_config(self, *arguments):
         return run("pkg-config", *arguments, "readside", PKG_CONFIG_PATH=str(self.prefix / "lib/pkgconfig"),
@@ -41,6 +44,9 @@ class Installed:
     def events(self, text):
         (self.folder / "events.jsonl").write_text(text)
         return self.folder / "events.jsonl"
+
+    def plugin_folder(self):
+        return self.stage / self.pkg_config("--variable=plugindir").strip().removeprefix(str(self.stage)).lstrip("/")
 
     def files(self):
         return [path for path in self.stage.rglob("*") if not path.is_dir()]
@@ -71,7 +77,22 @@ def test_what_is_there_and_goes_again(installed):
     assert {path.name for path in installed.files()} >= {
         "readside", "plugin.h", "plugins.md", "readside.pc", "bank.so", "readside.1", "readside.conf.5", "readside.conf.sample",
         "readside.service"}
-    plugins = installed.pkg_config("--variable=plugindir").strip().removeprefix(str(installed.stage))
-    assert (installed.stage / plugins.lstrip("/") / "bank.so").is_file()
-    run("make", "-s", "-C", BUILD, "uninstall", f"DESTDIR={installed.stage}")
+    plugins = installed.plugin_folder()
+    assert (plugins / "bank.so").is_file()
+    installed.make("uninstall")
     assert installed.files() == []
+    assert list(installed.stage.rglob("readside")) == []  # folders that everybody uses, such as bin, stay
+
+
+def test_a_plugin_of_ones_own_stays(installed):
+    own = installed.plugin_folder() / "own.so"
+    own.touch()
+    installed.make("uninstall")
+    assert installed.files() == [own]
+
+
+def test_the_unit_runs_the_installed_program(tmp_path):
+    installed = Installed(tmp_path, "prefix=/opt/readside")
+    unit = next(installed.stage.rglob("readside.service")).read_text()
+    program = re.search(r"^ExecStart=(\S+)", unit, re.MULTILINE).group(1)
+    assert installed.stage / program.lstrip("/") == installed.program
