@@ -352,10 +352,10 @@ static int run_test_plugin(int argc, char **argv)
 
 const struct cli_command cli_command_test_plugin = {
     .name = "test-plugin",
-    .arguments = "[--key FIELD] [--option NAME=VALUE]... PLUGIN.so EVENTS.jsonl",
+    .arguments = "[--key FIELD] [--option NAME=VALUE]... PLUGIN EVENTS.jsonl",
     .summary = "Fold a file of events with a plugin, without any server, and print the tables",
-    .details = "Each line of the file is a payload in JSON, or a whole record, as docs/plugins.md says. The exit code is 1 when plugin or file\n"
-               "are refused, and 2 when an event was poison.",
+    .details = "The plugin is a file, or the name of an installed one. Each line of the events is a payload in JSON, or a whole record, as\n"
+               "docs/plugins.md says. The exit code is 1 when plugin or file are refused, and 2 when an event was poison.",
     .options = options,
     .n_options = 2,
     .min_words = 2,
