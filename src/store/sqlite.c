@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { RETRY_FIRST_US = 500, RETRY_MAX_US = 4000, ARENA_BLOCK = 16 * 1024, OPCODES_PER_LOOK = 4000 };
 
@@ -222,6 +223,7 @@ void sqlite_disconnect(struct sqlite *lite)
     forget_statements(lite);
     sqlite3_close_v2(lite->connection);
     lite->connection = NULL;
+    lite->log_inode = 0;
 }
 
 void sqlite_roll_back(struct sqlite *lite)
@@ -234,16 +236,26 @@ void sqlite_roll_back(struct sqlite *lite)
         sqlite_disconnect(lite);
 }
 
-/* A file that was moved away or replaced would take writes that nobody sees. */
+/* The write-ahead log's inode; 0: there is none. */
+static ino_t log_inode(const struct sqlite *lite)
+{
+    struct stat log;
+
+    return stat(sqlite3_filename_wal(sqlite3_db_filename(lite->connection, "main")), &log) == 0 ? log.st_ino : 0;
+}
+
+/* A file that was moved away or replaced would take writes that nobody sees; so would its log, which others then make anew. */
 static int check_still_there(struct sqlite *lite, struct error *ret_error)
 {
     int has_moved = 0;
 
-    if (sqlite3_file_control(lite->connection, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved) != SQLITE_OK || !has_moved)
+    if (sqlite3_file_control(lite->connection, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved) != SQLITE_OK)
+        return 0;
+    if (!has_moved && (lite->log_inode == 0 || lite->log_inode == log_inode(lite)))
         return 0;
     sqlite_disconnect(lite);
-    return error_set(ret_error, ERROR_TRANSIENT, "%s: the file was moved, deleted or replaced while it was in use",
-                     lite->store.settings.uri);
+    return error_set(ret_error, ERROR_TRANSIENT, "%s%s: the file was moved, deleted or replaced while it was in use",
+                     lite->store.settings.uri, has_moved ? "" : "-wal");
 }
 
 /*
@@ -280,6 +292,8 @@ int sqlite_transaction(struct sqlite *lite, sqlite_work work, struct error *ret_
         return result;
     if (sqlite3_exec(lite->connection, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
         return sqlite_is_busy(lite) ? STORE_BUSY : sqlite_error(lite, "BEGIN", ret_error);
+    if (lite->log_inode == 0)
+        lite->log_inode = log_inode(lite); /* SQLite has opened it by now, and keeps it as long as somebody is connected */
     result = work(lite, ret_error);
     if (result == 0)
         return commit(lite, ret_error);

@@ -15,6 +15,7 @@
 #include "store/host_tables.h"
 
 #include <sqlite3.h>
+#include <sys/types.h>
 #include <stdint.h>
 
 enum {
@@ -37,6 +38,7 @@ typedef int (*sqlite_work)(struct sqlite *lite, struct error *ret_error);
 struct sqlite {
     struct store store; /* first */
     sqlite3 *connection;
+    ino_t log_inode;    /* of the write-ahead log; 0: not known yet */
     bool was_connected; /* once: a file that is gone since is not made again */
     sqlite_work work;   /* the operation under way */
     int64_t timeout_us;

@@ -342,6 +342,27 @@ static void test_a_file_that_is_moved_away(void **state)
     scene_free(scene);
 }
 
+/* Another process would make a new one, and two logs of one file ruin it. */
+static void test_a_log_that_is_deleted(void **state)
+{
+    struct scene *scene = scene_ready();
+    char log[128], index[128];
+
+    (void)state;
+    snprintf(log, sizeof log, "%s-wal", scene->path);
+    snprintf(index, sizeof index, "%s-shm", scene->path);
+    set(scene, account(scene, "acc-1"), BALANCE, money(100));
+    OK(scene, write_now(scene, 1));
+    assert_int_equal(unlink(log), 0);
+    assert_int_equal(unlink(index), 0);
+    set(scene, account(scene, "acc-1"), BALANCE, money(200));
+    assert_int_equal(write_now(scene, 1), ERROR_TRANSIENT);
+    assert_says(&scene->error, "-wal: the file was moved, deleted or replaced");
+    assert_false(store_is_connected(scene->store));
+    OK(scene, connect_now(scene));
+    scene_free(scene);
+}
+
 static void refuse_path(struct scene *scene, const char *path, const char *words)
 {
     struct store *store = NULL;
@@ -455,6 +476,7 @@ int main(void)
         cmocka_unit_test(test_a_killed_process_leaves_nothing_behind),
         cmocka_unit_test(test_killed_at_any_time_rows_and_position_agree),
         cmocka_unit_test(test_a_file_that_is_moved_away),
+        cmocka_unit_test(test_a_log_that_is_deleted),
         cmocka_unit_test(test_paths_that_cannot_be_a_store),
         cmocka_unit_test(test_a_file_that_cannot_be_written),
         cmocka_unit_test(test_what_is_called_out_of_order),
