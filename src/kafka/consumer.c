@@ -18,7 +18,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { CLOSE_SLICE_MS = 10, CLOSE_BATCH = 64 };
+enum {
+    CLOSE_SLICE_MS = 10,
+    CLOSE_BATCH = 64,
+    HEARTBEAT_MS = 1000, /* how late a member hears of a rebalance; those who join, or leave while they join, wait for it */
+};
 
 /* ---- Opening ---- */
 
@@ -82,7 +86,7 @@ static int set_pairs(rd_kafka_conf_t *conf, const struct pair *pairs, size_t n, 
 static int set_defaults(rd_kafka_conf_t *conf, const struct consumer_settings *settings, struct error *ret_error)
 {
     char heartbeat[16], fetch_max[24];
-    int heartbeat_ms = settings->session_timeout_ms / 3 < 3000 ? settings->session_timeout_ms / 3 : 3000;
+    int heartbeat_ms = settings->session_timeout_ms / 3 < HEARTBEAT_MS ? settings->session_timeout_ms / 3 : HEARTBEAT_MS;
     int64_t fetch_max_bytes = settings->fetch_queue_bytes < 52428800 ? settings->fetch_queue_bytes : 52428800;
     const struct pair pairs[] = {
         { "fetch.queue.backoff.ms", "5" },

@@ -1,4 +1,5 @@
 """What a task may touch when topics, workers and operators change around it."""
+import contextlib
 import decimal
 
 import oracle
@@ -36,6 +37,25 @@ def test_equal_numbers_of_two_topics_run_together_or_not_at_all(scene, pg_store,
     bank = oracle.Bank(records).feed(records)
     assert old.stop() == 0
     eventually(lambda: bank.difference(made.accounts()) == "", 60)
+
+
+def test_a_reset_before_the_first_positions(scene, store, kafka, name):
+    """The task has made the tables and waits for a topic when somebody drops them."""
+    made = scene(store, assignor="range", topics=[f"^{name}_late.*"])
+    worker = made.worker()
+
+    def is_made():
+        with contextlib.suppress(Exception):
+            return store.query("SELECT count(*) FROM accounts") == [(0,)]
+    eventually(is_made)
+    assert readside("reset", "--yes", worker.config, "bank").returncode == 0
+    topic = kafka.create_topic(f"{name}_late", 2)
+    records = list(oracle.random_events(200, 20))
+    kafka.produce(topic, records)
+    bank = oracle.Bank(records)
+    eventually(lambda: running(worker, topic, 0) and running(worker, topic, 1), 60)
+    eventually(lambda: bank.difference(made.accounts()) == "", 60)
+    assert worker.is_running()
 
 
 def test_topics_of_a_pattern_must_have_equally_many_partitions(scene, pg_store, kafka, name):

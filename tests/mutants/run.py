@@ -66,7 +66,7 @@ def build(folder, mutant):
     changed = pathlib.Path(folder) / pathlib.Path(path).name
     changed.write_text(text)
     sources = [*(ROOT / "src/base").glob("*.c"), *(ROOT / "src/fold").glob("*.c"), *(ROOT / "tests/simulation").glob("*.c")]
-    sources += [ROOT / "src/task" / f"{name}.c" for name in ("claim", "intake", "lag", "progress", "recovery", "sink")]
+    sources += [ROOT / "src/task" / f"{name}.c" for name in ("claim", "halt", "intake", "lag", "progress", "recovery", "sink")]
     sources = [changed if source == ROOT / path else source for source in sources]
     binary = pathlib.Path(folder) / "simulation"
     subprocess.run([os.environ.get("CC", "gcc"), "-std=gnu17", "-O1", "-D_GNU_SOURCE", "-w", f"-I{ROOT / 'src'}", f"-I{ROOT / 'include'}",
