@@ -15,11 +15,12 @@ yyjson_min=0.10.0
 kafka_version=4.3.1
 
 # Debian packages by level; each level includes the ones before it.
-build_packages="gcc g++ make autoconf automake pkg-config xz-utils libc6-dev libpq-dev libsqlite3-dev libconfig-dev
-libssl-dev zlib1g-dev libzstd-dev"
+build_packages="gcc g++ make autoconf automake pkg-config xz-utils libc6-dev libpq-dev libmariadb-dev libsqlite3-dev
+libconfig-dev libssl-dev zlib1g-dev libzstd-dev"
 check_packages="libcmocka-dev python3"
-test_packages="postgresql default-jre-headless maven python3-pytest python3-pytest-timeout python3-psycopg2
-python3-confluent-kafka valgrind clang"
+# MariaDB's core packages hold its programs alone: nothing that starts a server at installation.
+test_packages="postgresql mariadb-server-core mariadb-client-core openssl default-jre-headless maven python3-pytest
+python3-pytest-timeout python3-psycopg2 python3-pymysql python3-confluent-kafka valgrind clang"
 
 # shellcheck disable=SC2086 # lists of words, and newlines to lose
 packages_of() {
@@ -110,7 +111,7 @@ ensure_build() {
 	mkdir -p "$dir" || exit 1
 	flags="$PKG_CONFIG_PATH ${CC:-} ${CXX:-} ${CFLAGS:-} ${CXXFLAGS:-} $*"
 	# A library that came or changed since then counts as well: cmocka is not there for the demo.
-	libraries=$(for name in rdkafka yyjson libpq sqlite3 libconfig cmocka; do pkg-config --modversion "$name" 2>&1 || true; done)
+	libraries=$(for name in rdkafka yyjson libpq libmariadb mysqlclient sqlite3 libconfig cmocka; do pkg-config --modversion "$name" 2>&1 || true; done)
 	if [ ! -f "$dir/Makefile" ] || [ "$(cat "$dir/.configured" 2>/dev/null)" != "$flags $libraries" ]; then
 		(cd "$dir" && "$root/configure" -q "$@") || die "configure failed, see $dir/config.log"
 		# Objects do not depend on the flags that they were made with.

@@ -7,7 +7,7 @@ import house
 DOORS = {
     r"librdkafka/.*": r"src/kafka/.*",
     r"libpq-fe\.h|libpq/.*|pg_.*|catalog/.*|server/.*": r"src/store/postgres[^/]*",
-    r"mysql.*|mariadb.*": r"src/store/mysql[^/]*",
+    r"mysql.*|mariadb.*|errmsg\.h": r"src/store/mysql[^/]*",
     r"sqlite3.*": r"src/store/sqlite[^/]*",
     r"libconfig.*": r"src/config/.*",
     r"yyjson.*": r"src/event/json[^/]*",

@@ -8,7 +8,9 @@ import sys
 import house
 
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers"]
-packages = subprocess.run(["pkg-config", "--cflags", "rdkafka", "yyjson", "libconfig", "sqlite3", "libpq"], capture_output=True, text=True)
+has_libmariadb = subprocess.run(["pkg-config", "--exists", "libmariadb"], check=False).returncode == 0
+packages = subprocess.run(["pkg-config", "--cflags", "rdkafka", "yyjson", "libconfig", "sqlite3", "libpq",
+                           "libmariadb" if has_libmariadb else "mysqlclient"], capture_output=True, text=True)
 if packages.returncode != 0:
     sys.exit(f"{packages.stderr}PKG_CONFIG_PATH must be that of scripts/bootstrap")
 flags = [*shlex.split(packages.stdout), f"-I{house.SRC}", f"-I{house.ROOT / 'include'}"]
