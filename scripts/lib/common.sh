@@ -20,7 +20,7 @@ libconfig-dev libssl-dev zlib1g-dev libzstd-dev"
 check_packages="libcmocka-dev python3"
 # MariaDB's core packages hold its programs alone: nothing that starts a server at installation.
 test_packages="postgresql mariadb-server-core mariadb-client-core openssl default-jre-headless maven python3-pytest
-python3-pytest-timeout python3-psycopg2 python3-pymysql python3-confluent-kafka valgrind clang"
+python3-pytest-timeout python3-psycopg2 python3-pymysql python3-cryptography python3-confluent-kafka valgrind clang"
 
 # shellcheck disable=SC2086 # lists of words, and newlines to lose
 packages_of() {
