@@ -8,8 +8,17 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
-from servers import Kafka, Postgres, Proxy  # noqa: E402
-from scene import PostgresStore, Scene, SqliteStore  # noqa: E402
+from servers import Kafka, MariaDB, MySQL, Postgres, Proxy  # noqa: E402
+from scene import MysqlStore, PostgresStore, Scene, SqliteStore  # noqa: E402
+
+# What `store` and `server_store` go through; "mariadb" and "mysql" wait here for their driver.
+STORES = ["postgresql", "sqlite"]
+SERVERS = [kind for kind in STORES if kind != "sqlite"]
+SERVER_FIXTURES = {"postgresql": "postgres", "mariadb": "mariadb", "mysql": "mysql"}
+
+
+def store_of(server, database, folder, port=None):
+    return (PostgresStore if isinstance(server, Postgres) else MysqlStore)(server, database, folder, port)
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +39,32 @@ def postgres():
         server.remove()
 
 
+def run_if_there(family):
+    if missing := family.missing():
+        pytest.skip(missing)
+    server = family()
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def mariadb():
+    yield from run_if_there(MariaDB)
+
+
+@pytest.fixture(scope="session")
+def mysql():
+    yield from run_if_there(MySQL)
+
+
+@pytest.fixture(params=SERVERS)
+def server(request):
+    """Each server in turn. @pytest.mark.parametrize("server", ["mariadb"], indirect=True) chooses."""
+    return request.getfixturevalue(SERVER_FIXTURES[request.param])
+
+
 @pytest.fixture
 def name(request):
     """A name for what belongs to this test alone; fits topics, databases and files."""
@@ -37,28 +72,69 @@ def name(request):
 
 
 @pytest.fixture
-def database(postgres, name):
-    postgres.create_database(name)
-    yield name
-    if not postgres.is_running():
-        postgres.start()
-    postgres.drop_database(name)
+def make_database(name):
+    """make_database(server) makes one that ends with the test."""
+    servers = []
+
+    def make(server):
+        servers.append(server)
+        return server.create_database(name)
+    yield make
+    for server in servers:
+        if not server.is_running():
+            server.start()
+        server.drop_database(name)
 
 
 @pytest.fixture
-def proxy(postgres):
+def make_proxy():
+    """make_proxy(server) makes one before that server; it ends with the test."""
+    made = []
+
+    def make(server):
+        made.append(Proxy(server.port))
+        return made[-1]
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def database(postgres, make_database):
+    return make_database(postgres)
+
+
+@pytest.fixture
+def proxy(postgres, make_proxy):
     """A proxy before PostgreSQL."""
-    between = Proxy(postgres.port)
-    yield between
-    between.close()
+    return make_proxy(postgres)
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
-def store(request, name, tmp_path):
+@pytest.fixture(params=STORES)
+def store(request, make_database, tmp_path):
     """Each store in turn. @pytest.mark.parametrize("store", ["sqlite"], indirect=True) chooses."""
     if request.param == "sqlite":
         return SqliteStore(tmp_path / "views.db")
-    return PostgresStore(request.getfixturevalue("postgres"), request.getfixturevalue("database"), tmp_path)
+    server = request.getfixturevalue(SERVER_FIXTURES[request.param])
+    return store_of(server, make_database(server), tmp_path)
+
+
+@pytest.fixture
+def server_store(server, make_database, tmp_path):
+    """A store on each server in turn; `server` chooses."""
+    return store_of(server, make_database(server), tmp_path)
+
+
+@pytest.fixture
+def server_proxy(server, make_proxy):
+    """A proxy before `server`."""
+    return make_proxy(server)
+
+
+@pytest.fixture
+def proxied_server_store(server, make_database, tmp_path, server_proxy):
+    """A store on `server`, which workers reach through `server_proxy`."""
+    return store_of(server, make_database(server), tmp_path, server_proxy.port)
 
 
 @pytest.fixture

@@ -1,10 +1,15 @@
 """The tools of the other tests do what they say: a checker that cannot go red proves nothing."""
+import datetime
+import decimal
+import subprocess
 import threading
 
 import psycopg2
+import pymysql
 import pytest
 
 import oracle
+from scene import MysqlStore
 from servers import eventually
 
 
@@ -107,3 +112,87 @@ def test_postgres_comes_back_with_what_was_committed(postgres, database):
     insert(connection)
     postgres.restart("immediate")
     assert count(postgres, database) == 1
+
+
+on_both = pytest.mark.parametrize("server", ["mariadb", "mysql"], indirect=True)
+
+
+@on_both
+def test_mysql_comes_back_with_what_was_committed(server, make_database):
+    database = make_database(server)
+    server.query(database, "CREATE TABLE t (i int) ENGINE = InnoDB")
+    server.query(database, "INSERT INTO t VALUES (1)")
+    server.restart("immediate")
+    assert count(server, database) == 1
+    server.restart()
+    assert count(server, database) == 1
+    server.drop_database(database)
+    with pytest.raises(pymysql.err.OperationalError, match="Access denied"):
+        server.connect(database)
+
+
+@on_both
+def test_mysql_lets_in_who_may(server, make_database):
+    with pytest.raises(pymysql.err.OperationalError, match="Access denied"):
+        server.connect(make_database(server), password="wrong")
+    for port in server.port, None:
+        with pytest.raises(pymysql.err.OperationalError, match="Access denied"):
+            server.connect("mysql", port=port)
+    with pytest.raises(pymysql.err.OperationalError, match="Access denied"):
+        server.connect(user="root", port=server.port)
+
+
+@on_both
+def test_mysql_shows_a_certificate_that_can_be_checked(server, tmp_path):
+    def cipher(**tls):
+        return server.query(None, "SHOW STATUS LIKE 'Ssl_cipher'", port=server.port, **tls)[0][1]
+    assert cipher() == "" and cipher(ssl={"ca": str(server.ca)}) != ""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=stranger",
+                    "-keyout", tmp_path / "key.pem", "-out", tmp_path / "ca.pem"], check=True, capture_output=True)
+    with pytest.raises(pymysql.err.OperationalError, match="CERTIFICATE_VERIFY_FAILED"):
+        cipher(ssl={"ca": str(tmp_path / "ca.pem")})
+
+
+@on_both
+def test_mysql_lets_users_end_their_own_connections(server, make_database):
+    database = make_database(server)
+    stuck = server.connect(database)
+    server.query(database, f"KILL {stuck.thread_id()}")
+    with pytest.raises(pymysql.err.OperationalError):
+        stuck.ping(reconnect=False)
+
+
+@on_both
+def test_mysql_keeps_what_postgres_keeps(server, make_database, tmp_path):
+    store = MysqlStore(server, make_database(server), tmp_path)
+    moment = datetime.datetime(2026, 3, 29, 1, 30, 0, 123456, datetime.timezone.utc)
+    row = (1, decimal.Decimal("12.34"), "Zoë 🦊", moment)
+    store.query("CREATE TABLE t (i bigint, d decimal(38,2), s longtext, t datetime(6)) CHARACTER SET utf8mb4")
+    store.query("INSERT INTO t VALUES (%s, %s, %s, %s)", *row)
+    assert store.query("SELECT * FROM t") == [row]
+    assert store.config()["uri"] == f"mysql://readside@127.0.0.1:{server.port}/{store.database}"
+
+
+@on_both
+def test_mysql_commits_or_not_behind_the_proxy(server, server_proxy, make_database):
+    database = make_database(server)
+    server.query(database, "CREATE TABLE t (i int) ENGINE = InnoDB")
+
+    def commits():
+        connection = server.connect(database, port=server_proxy.port)
+        connection.cursor().execute("START TRANSACTION")
+        insert(connection)
+
+    server_proxy.cut(rb"COMMIT")
+    with pytest.raises(pymysql.err.OperationalError):
+        commits()
+    assert count(server, database) == 0
+    server_proxy.cut_after(rb"COMMIT")
+    with pytest.raises(pymysql.err.OperationalError):
+        commits()
+    assert eventually(lambda: count(server, database) == 1)
+    server_proxy.strand(rb"COMMIT")
+    with pytest.raises(pymysql.err.OperationalError):
+        commits()
+    assert (server_proxy.deliver_stranded(), server_proxy.fired) == (1, 3)
+    assert eventually(lambda: count(server, database) == 2)

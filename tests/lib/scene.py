@@ -4,6 +4,9 @@ import datetime
 import decimal
 import sqlite3
 
+import pymysql
+from pymysql.constants import FIELD_TYPE
+
 from process import eventually
 from worker import Readside, write_config
 
@@ -15,8 +18,15 @@ def moment(value):
     return datetime.datetime.fromisoformat(value.replace("Z", "+00:00")) if isinstance(value, str) else value
 
 
-class PostgresStore:
-    kind = "postgresql"
+def utc(text):
+    """A time as MySQL and MariaDB keep it: without a zone, in UTC."""
+    return pymysql.converters.convert_datetime(text).replace(tzinfo=datetime.timezone.utc)
+
+
+class ServerStore:
+    """A database of a server."""
+
+    kind = None
 
     def __init__(self, server, database, folder, port=None):
         """port: of a proxy before the server, for the worker only."""
@@ -32,6 +42,21 @@ class PostgresStore:
 
     def query(self, sql, *parameters):
         return self.server.query(self.database, sql, *parameters)
+
+
+class PostgresStore(ServerStore):
+    kind = "postgresql"
+
+
+class MysqlStore(ServerStore):
+    """Of MySQL or MariaDB, whichever the server is."""
+
+    kind = "mysql"
+    values = {**pymysql.converters.conversions, FIELD_TYPE.DATETIME: utc, FIELD_TYPE.TIMESTAMP: utc}
+
+    def query(self, sql, *parameters):
+        """Times have their zone, as PostgreSQL's; booleans are 0 and 1, JSON is text."""
+        return self.server.query(self.database, sql, *parameters, conv=self.values, init_command="SET time_zone = '+00:00'")
 
 
 class SqliteStore:
@@ -94,7 +119,7 @@ class Scene:
         return {part: tuple(rest) for part, *rest in rows}
 
     def accounts(self):
-        """Rows as the oracle's difference() takes them, from either store."""
+        """Rows as the oracle's difference() takes them, from any store."""
         return [(account, owner, decimal.Decimal(balance), events, moment(opened_at), moment(updated_at))
                 for account, owner, balance, events, opened_at, updated_at in self.store.query(ACCOUNTS)]
 
