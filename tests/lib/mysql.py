@@ -55,7 +55,7 @@ class Server(Process):
         return (self.folder / "password").read_text().strip()
 
     def options(self):
-        return [f"--{name}={value}" for name, value in self.settings.items()]
+        return [f"--{name}" if value is None else f"--{name}={value}" for name, value in self.settings.items()]
 
     def run(self, command):
         done = subprocess.run([str(word) for word in command], cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True,
@@ -182,7 +182,7 @@ class MariaDB(Server):
 
 class MySQL(Server):
     kind = "mysql"
-    own_settings = {"innodb-redo-log-capacity": "128M", "mysqlx": "OFF", "secure-file-priv": "", "log-bin": "OFF"}
+    own_settings = {"innodb-redo-log-capacity": "128M", "mysqlx": "OFF", "secure-file-priv": "", "skip-log-bin": None}
 
     @staticmethod
     def unpacked():
