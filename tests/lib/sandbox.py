@@ -16,9 +16,10 @@ TOPIC = "bank"
 
 try:
     from kafka import Kafka
+    from mysql import MariaDB
     from postgres import Postgres
     from process import BUILD, give_away, unprivileged
-    from worker import write_config
+    from worker import literal, write_config
 except ImportError as missing:
     sys.exit(f"sandbox: {missing}; scripts/bootstrap test installs it")
 
@@ -39,15 +40,20 @@ def load():
     return json.loads(STATE.read_text()) if STATE.exists() else {}
 
 
-def servers(state, settings=()):
+def servers(state):
+    """All that are known; MariaDB is started on demand."""
     def folder(name):
         path = FOLDER / name
         path.mkdir(parents=True, exist_ok=True)
         give_away(path)
         return path
-    kafka = Kafka(folder("kafka"), state.get("kafka", {}).get("port"), outlive=True)
-    postgres = Postgres(folder("postgres"), state.get("postgres", {}).get("port"), fsync=True, outlive=True, settings=settings)
-    return {"kafka": kafka, "postgres": postgres}
+    def port(name):
+        return state.get(name, {}).get("port")
+    return {
+        "kafka": Kafka(folder("kafka"), port("kafka"), outlive=True),
+        "postgres": Postgres(folder("postgres"), port("postgres"), fsync=True, outlive=True),
+        "mariadb": MariaDB(folder("mariadb"), port("mariadb"), fsync=True, outlive=True),
+    }
 
 
 def check_folder():
@@ -57,30 +63,50 @@ def check_folder():
         sys.exit(f"sandbox: the servers run as the user nobody, who cannot enter {FOLDER}; set SANDBOX_DIR to another folder")
 
 
-def up(_):
+def keep_password(server, name):
+    """A copy that the worker may read, whoever runs the servers."""
+    secret = FOLDER / name
+    secret.touch(mode=0o600)
+    secret.write_text(server.password)
+    return secret
+
+
+def second_store(mariadb):
+    """The database, and what a config says to use it."""
+    if not mariadb.administer("SELECT 1 FROM information_schema.schemata WHERE schema_name = %s", DATABASE):
+        mariadb.create_database(DATABASE)
+    store = {"kind": "mysql", "uri": mariadb.uri(DATABASE), "password": f"file:{keep_password(mariadb, 'mariadb.password')}"}
+    return f"mariadb: {literal(store)};"
+
+
+def up(arguments):
     check_folder()
     state = load()
+    wanted = ["kafka", "postgres"] + (["mariadb"] if arguments.mariadb or "mariadb" in state else [])
     for name, server in servers(state).items():
-        if is_ours(state.get(name)):
+        if name not in wanted or is_ours(state.get(name)):
             continue
         server.start()
         state[name] = {"pid": server.pid, "started": started(server.pid), "port": server.port}
         STATE.write_text(json.dumps(state, indent=2) + "\n")
-    both = servers(state)
-    kafka, postgres = both["kafka"], both["postgres"]
+    known = servers(state)
+    kafka, postgres = known["kafka"], known["postgres"]
     if not kafka.partitions(TOPIC):
         kafka.create_topic(TOPIC, 4)
     if not postgres.query("postgres", "SELECT 1 FROM pg_database WHERE datname = %s", DATABASE):
         postgres.create_database(DATABASE)
-    config, secret = FOLDER / "readside.conf", FOLDER / "password"
-    secret.touch(mode=0o600)
-    secret.write_text(postgres.password)
+    config, secret = FOLDER / "readside.conf", keep_password(postgres, "password")
+    second = second_store(known["mariadb"]) if "mariadb" in wanted else None
     if not config.exists():
         write_config(config, {"bootstrap_servers": kafka.bootstrap},
                      {"main": {"kind": "postgresql", "uri": postgres.uri(DATABASE), "password": f"file:{secret}"}},
                      {"bank": {"topics": [TOPIC], "plugin": "bank", "options": {"daily_totals": True}, "tasks": 2}},
                      {"name": "sandbox", "plugin_path": BUILD / "plugins"})
+        if second:
+            config.write_text(f"{config.read_text()}\n# A second store, for a readside that knows MariaDB:\n# {second}\n")
     status(None)
+    if second:
+        print(f"\na second store of {config}, for a readside that knows MariaDB:\n    {second}")
     print(f"""
 feed it      scripts/sandbox produce {TOPIC} FILE.jsonl
 run          {BUILD / "readside"} run {config}
@@ -89,7 +115,7 @@ look         scripts/sandbox sql""")
 
 def down(_):
     state = load()
-    for name, number in (("kafka", signal.SIGTERM), ("postgres", signal.SIGINT)):
+    for name, number in (("kafka", signal.SIGTERM), ("postgres", signal.SIGINT), ("mariadb", signal.SIGTERM)):
         entry = state.get(name)
         if not is_ours(entry):
             continue
@@ -106,7 +132,7 @@ def down(_):
 def status(_):
     state = load()
     everything = True
-    for name in ("kafka", "postgres"):
+    for name in ["kafka", "postgres"] + (["mariadb"] if "mariadb" in state else []):
         entry = state.get(name)
         alive = is_ours(entry)
         everything = everything and alive
@@ -139,10 +165,15 @@ def produce(arguments):
     print(f"{len(batch)} records written to {arguments.topic}")
 
 
-def sql(_):
+def sql(arguments):
     state = load()
-    if not is_ours(state.get("postgres")):
-        sys.exit("sandbox: PostgreSQL is down; scripts/sandbox up starts it")
+    name = "mariadb" if arguments.mariadb else "postgres"
+    if not is_ours(state.get(name)):
+        sys.exit(f"sandbox: {name} is down; scripts/sandbox up{' --mariadb' if arguments.mariadb else ''} starts it")
+    if arguments.mariadb:
+        mariadb = servers(state)["mariadb"]
+        os.environ["MYSQL_PWD"] = mariadb.password
+        os.execvp("mariadb", ["mariadb", "--no-defaults", f"--socket={mariadb.socket}", f"--user={mariadb.user}", DATABASE])
     postgres = servers(state)["postgres"]
     os.environ["PGPASSWORD"] = postgres.password
     os.execv(postgres.program("psql"), ["psql", postgres.uri(DATABASE)])
@@ -154,6 +185,8 @@ def main():
     for function in (up, down, status, produce, sql):
         command = commands.add_parser(function.__name__)
         command.set_defaults(function=function)
+        if function in (up, sql):
+            command.add_argument("--mariadb", action="store_true", help="MariaDB as well" if function is up else "MariaDB's")
         if function is produce:
             command.add_argument("topic")
             command.add_argument("file", help="JSON lines; - for standard input")
