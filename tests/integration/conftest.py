@@ -11,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from servers import Kafka, MariaDB, MySQL, Postgres, Proxy  # noqa: E402
 from scene import MysqlStore, PostgresStore, Scene, SqliteStore  # noqa: E402
 
-# What `store` and `server_store` go through; "mariadb" and "mysql" wait here for their driver.
+# What `store` and, SQLite apart, `server` go through; "mariadb" and "mysql" wait here for their driver.
 STORES = ["postgresql", "sqlite"]
 SERVERS = [kind for kind in STORES if kind != "sqlite"]
 SERVER_FIXTURES = {"postgresql": "postgres", "mariadb": "mariadb", "mysql": "mysql"}

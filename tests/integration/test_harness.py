@@ -126,9 +126,12 @@ def test_mysql_comes_back_with_what_was_committed(server, make_database):
     assert count(server, database) == 1
     server.restart()
     assert count(server, database) == 1
+    server.query(database, f"CREATE DATABASE {database}_2")
+    assert server.query(f"{database}_2", "SELECT database()") == [(f"{database}_2",)]
     server.drop_database(database)
-    with pytest.raises(pymysql.err.OperationalError, match="Access denied"):
-        server.connect(database)
+    for gone in database, f"{database}_2":
+        with pytest.raises(pymysql.err.OperationalError, match="Access denied"):
+            server.connect(gone)
 
 
 @on_both

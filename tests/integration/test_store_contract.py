@@ -16,18 +16,16 @@ def run(program, **environment):
     assert "[  PASSED  ]" in done.stdout and "SKIPPED" not in done.stdout
 
 
-def server(postgres, database):
-    return {"STORE_KIND": "postgresql", "STORE_URI": postgres.uri(database), "STORE_PASSWORD": postgres.password}
+def environment(store):
+    if store.kind == "sqlite":
+        return {"STORE_KIND": store.kind}  # the program makes its files
+    return {"STORE_KIND": store.kind, "STORE_URI": store.server.uri(store.database), "STORE_PASSWORD": store.server.password}
 
 
 @pytest.mark.parametrize("program", ["store_contract", "version_contract"])
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_contract(kind, program, request):
-    if kind == "sqlite":
-        run(program, STORE_KIND="sqlite")
-    else:
-        run(program, **server(request.getfixturevalue("postgres"), request.getfixturevalue("database")))
+def test_contract(program, store):
+    run(program, **environment(store))
 
 
-def test_server_faults(postgres, database):
-    run("postgres_contract", **server(postgres, database))
+def test_server_faults(pg_store):
+    run("postgres_contract", **environment(pg_store))

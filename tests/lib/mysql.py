@@ -1,4 +1,5 @@
 """Throw-away MariaDB and MySQL servers on loopback."""
+import contextlib
 import os
 import pathlib
 import secrets
@@ -15,7 +16,7 @@ STOP_SIGNALS = {"fast": signal.SIGTERM, "immediate": signal.SIGKILL}
 
 class Server(Process):
     """What both have in common. User `readside` logs in with `password` and has all rights on the databases that create_database()
-    made, and none beyond; the superuser root comes through the socket only, which lies in the server's own folder. `ca` has signed
+    made, and none elsewhere; the superuser root comes through the socket only, which lies in the server's own folder. `ca` has signed
     the server's certificate for 127.0.0.1 and localhost. fsync is off unless asked for (a killed server process loses nothing by
     that, only a killed machine would)."""
 
@@ -142,20 +143,28 @@ class Server(Process):
         """One statement of the superuser's."""
         return list(self.execute(self.connect(user="root"), sql, parameters))
 
+    @staticmethod
+    def patterns(name):
+        """What a grant, where names are patterns, says for that database and those whose names begin with it and `_`."""
+        exact = name.replace("_", r"\_")
+        return exact, rf"{exact}\_%"
+
     def create_database(self, name):
+        """The user may make and drop further ones beside it, as NAME_anything."""
         self.administer(f"CREATE DATABASE `{name}`")
-        # In a grant the name is a pattern.
-        self.administer(f"GRANT ALL ON `{name.replace('_', chr(92) + '_')}`.* TO {self.user}")
+        for pattern in self.patterns(name):
+            self.administer(f"GRANT ALL ON `{pattern}`.* TO {self.user}")
         return name
 
     def drop_database(self, name):
-        for number, in self.administer("SELECT id FROM information_schema.processlist WHERE db = %s", name):
-            try:
+        exact, further = self.patterns(name)
+        for number, in self.administer("SELECT id FROM information_schema.processlist WHERE db LIKE %s OR db LIKE %s", exact, further):
+            with contextlib.suppress(pymysql.err.OperationalError):  # it has ended by itself
                 self.administer(f"KILL {number}")
-            except pymysql.err.OperationalError:  # it has ended by itself
-                pass
-        self.administer(f"DROP DATABASE IF EXISTS `{name}`")
-        self.administer("DELETE FROM mysql.db WHERE db = %s", name.replace("_", r"\_"))
+        for found, in self.administer(
+                "SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE %s OR schema_name LIKE %s", exact, further):
+            self.administer(f"DROP DATABASE `{found}`")
+        self.administer("DELETE FROM mysql.db WHERE db IN (%s, %s)", exact, further)
         self.administer("FLUSH PRIVILEGES")
 
     def uri(self, database, port=None):
