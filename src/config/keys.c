@@ -93,13 +93,14 @@ static const struct key kafka_keys[] = {
 
 #define OBJECT config_store
 static const struct key store_keys[] = {
-    {.name = "kind", .type = KEY_CHOICE, AT(kind), .flags = KEY_REQUIRED, .choices = "postgresql|sqlite",
-     .example = "\"postgresql\"", .summary = "What the store is."},
+    {.name = "kind", .type = KEY_CHOICE, AT(kind), .flags = KEY_REQUIRED, .choices = "postgresql|mysql|sqlite",
+     .example = "\"postgresql\"", .summary = "What the store is; mysql: MySQL or MariaDB."},
     {.name = "uri", .type = KEY_TEXT, AT(uri), .flags = KEY_REQUIRED | KEY_FROM_ENV,
      .example = "\"postgresql://readside@localhost/views\"", .summary = "Where the store is.",
      .details = "PostgreSQL: a connection URI or key words as libpq takes them, without the password; \"env:NAME\" reads it, "
                 "password included, from the environment. Of a list of hosts one is tried after the other, each for "
-                "connect_timeout, until one is the primary. SQLite: the path of the database file, relative to the config file."},
+                "connect_timeout, until one is the primary. MySQL and MariaDB: mysql://user@host:port/database, with ?socket=, tls= "
+                "(verified, unverified, off), ssl-ca=, ssl-cert= and ssl-key= where needed. SQLite: the path of the database file, relative to the config file."},
     {.name = "password", .type = KEY_TEXT, AT(password), .flags = KEY_SECRET, .default_note = "none",
      .example = "\"file:/etc/readside/password\"", .summary = "Password of the store: \"env:NAME\" or \"file:/path\"."},
     {.name = "schema", .type = KEY_CHOICE, AT(schema), .fallback = "create", .choices = "create|check",

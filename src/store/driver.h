@@ -66,6 +66,7 @@ void store_waits(const struct store *store);
 
 extern const struct store_driver store_postgres;
 extern const struct store_driver store_sqlite;
+extern const struct store_driver store_mysql;
 
 /* "resume", "set", "skip": for the record. */
 const char *store_operation_name(const struct store_operation *operation);

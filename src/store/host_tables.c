@@ -39,8 +39,9 @@ static const struct host_column positions[] = {
     {.name = "owner", .type = HOST_UUID, .is_null = true},
     {.name = "commit_seq", .type = HOST_BIGINT, .fallback = "0"},
     {.name = "events", .type = HOST_BIGINT, .fallback = "0"},
-    {.name = "backend_pid", .type = HOST_INT, .is_null = true}, /* of the server, or the task where there is none */
+    {.name = "backend_pid", .type = HOST_INT, .is_null = true}, /* of PostgreSQL; the task, in SQLite */
     {.name = "backend_start", .type = HOST_TIME, .is_null = true, .only = "postgresql"},
+    {.name = "backend", .type = HOST_TEXT, .is_null = true, .only = "mysql"},
     {.name = "state", .type = HOST_TEXT, .fallback = "'running'"},
     {.name = "halt_kind", .type = HOST_TEXT, .is_null = true},
     {.name = "halt_reason", .type = HOST_TEXT, .is_null = true},

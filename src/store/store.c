@@ -17,6 +17,9 @@ static const struct store_driver *const drivers[] = {
 #ifdef HAVE_POSTGRESQL
     &store_postgres,
 #endif
+#ifdef HAVE_MYSQL
+    &store_mysql,
+#endif
     &store_sqlite,
 };
 

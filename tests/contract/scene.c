@@ -3,6 +3,9 @@
  */
 #include "scene.h"
 
+#ifdef HAVE_MYSQL
+#include <mysql.h>
+#endif
 #ifdef HAVE_POSTGRESQL
 #include <libpq-fe.h>
 #endif
@@ -68,11 +71,21 @@ const struct table scene_tables[N_TABLES] = {
 
 /* ---- The eye ---- */
 
-bool scene_is_sqlite(void)
+const char *scene_kind(void)
 {
     const char *kind = getenv("STORE_KIND");
 
-    return kind == NULL || strcmp(kind, "sqlite") == 0;
+    return kind == NULL ? "sqlite" : kind;
+}
+
+bool scene_is_sqlite(void)
+{
+    return strcmp(scene_kind(), "sqlite") == 0;
+}
+
+bool scene_is_mysql(void)
+{
+    return strcmp(scene_kind(), "mysql") == 0;
 }
 
 const char *scene_server_uri(void)
@@ -141,6 +154,13 @@ static void remove_file(const struct scene *scene)
         unlink(path);
     }
     rmdir(scene->space);
+}
+
+static void close_sqlite(struct scene *scene, bool is_last)
+{
+    sqlite3_close(scene->eye);
+    if (is_last)
+        remove_file(scene);
 }
 
 #ifdef HAVE_POSTGRESQL
@@ -214,16 +234,119 @@ static void close_postgres(struct scene *scene, bool is_last)
 }
 #endif
 
+#ifdef HAVE_MYSQL
+/* The last statement's first value. */
+static void mysql_look(struct scene *scene, const char *sql)
+{
+    int next = mysql_query(scene->eye, sql);
+
+    show(scene, "(none)");
+    while (next == 0) {
+        MYSQL_RES *rows = mysql_store_result(scene->eye);
+        MYSQL_ROW row = rows == NULL ? NULL : mysql_fetch_row(rows);
+
+        if (row != NULL)
+            show(scene, row[0] == NULL ? "(null)" : row[0]);
+        mysql_free_result(rows);
+        next = mysql_next_result(scene->eye);
+    }
+    if (next > 0)
+        fail_msg("%s: %s", sql, mysql_error(scene->eye));
+}
+
+/* mysql://user@127.0.0.1:port/database, as the harness gives it. */
+static void open_mysql(struct scene *scene)
+{
+    char user[64] = "", host[64] = "", database[128] = "";
+    unsigned port = 0;
+    MYSQL *eye = mysql_init(NULL);
+
+    assert_int_equal(sscanf(scene->uri, "mysql://%63[^@]@%63[^:]:%u/%127[^?]", user, host, &port, database), 4);
+    if (mysql_real_connect(eye, host, user, getenv("STORE_PASSWORD"), NULL, port, NULL, CLIENT_MULTI_STATEMENTS) == NULL)
+        fail_msg("%s: %s", scene->uri, mysql_error(eye));
+    scene->eye = eye;
+    scene_execute(scene, "SET sql_mode = 'ANSI_QUOTES,STRICT_ALL_TABLES', time_zone = '+00:00'");
+    if (mysql_select_db(eye, database) != 0 && strcmp(database, scene->space) != 0)
+        fail_msg("%s: %s", scene->uri, mysql_error(eye));
+}
+
+static void make_database(struct scene *scene)
+{
+    static unsigned number;
+    const char *server = scene_server_uri();
+    char sql[200];
+
+    snprintf(scene->space, sizeof scene->space, "%.40s_%d_%u", strrchr(server, '/') + 1, (int)getpid(), number++);
+    snprintf(scene->uri, sizeof scene->uri, "%.*s/%s", (int)(strrchr(server, '/') - server), server, scene->space);
+    open_mysql(scene);
+    snprintf(sql, sizeof sql, "CREATE DATABASE %s; USE %s", scene->space, scene->space);
+    scene_execute(scene, sql);
+}
+
+static void close_mysql(struct scene *scene, bool is_last)
+{
+    char sql[200];
+
+    snprintf(sql, sizeof sql, "DROP DATABASE %s", scene->space);
+    if (scene->eye == NULL)
+        return;
+    if (is_last && mysql_rollback(scene->eye) == 0)
+        (void)mysql_query(scene->eye, sql);
+    mysql_close(scene->eye);
+}
+#else
+static void mysql_look(struct scene *scene, const char *sql)
+{
+    (void)scene, (void)sql;
+}
+static void open_mysql(struct scene *scene)
+{
+    (void)scene;
+}
+static void make_database(struct scene *scene)
+{
+    (void)scene;
+    fail_msg("built without MySQL");
+}
+static void close_mysql(struct scene *scene, bool is_last)
+{
+    (void)scene, (void)is_last;
+}
+#endif
+
+/* ---- Which one ---- */
+
+static const struct eye {
+    const char *kind;
+    void (*make)(struct scene *scene);
+    void (*open)(struct scene *scene);
+    void (*look)(struct scene *scene, const char *sql);
+    void (*close)(struct scene *scene, bool is_last);
+} eyes[] = {
+    {"sqlite", make_file, open_sqlite, sqlite_look, close_sqlite},
+    {"postgresql", make_schema, open_postgres, postgres_look, close_postgres},
+    {"mysql", make_database, open_mysql, mysql_look, close_mysql},
+};
+
+static const struct eye *eye_of_kind(void)
+{
+    for (size_t i = 0; i < sizeof eyes / sizeof eyes[0]; i++)
+        if (strcmp(eyes[i].kind, scene_kind()) == 0)
+            return &eyes[i];
+    fail_msg("STORE_KIND=%s is none that is known here", scene_kind());
+    return NULL;
+}
+
+const char *scene_in(const char *sqlite, const char *postgres, const char *mysql)
+{
+    return scene_is_sqlite() ? sqlite : scene_is_mysql() ? mysql : postgres;
+}
+
 const char *scene_look(struct scene *scene, const char *sql)
 {
-    if (scene->eye == NULL && scene_is_sqlite())
-        open_sqlite(scene);
-    else if (scene->eye == NULL)
-        open_postgres(scene);
-    if (scene_is_sqlite())
-        sqlite_look(scene, sql);
-    else
-        postgres_look(scene, sql);
+    if (scene->eye == NULL)
+        eye_of_kind()->open(scene);
+    eye_of_kind()->look(scene, sql);
     return scene->shown;
 }
 
@@ -253,11 +376,8 @@ struct scene *scene_new(void)
     struct scene *scene = calloc(1, sizeof *scene);
 
     assert_non_null(scene);
-    if (scene_is_sqlite())
-        make_file(scene);
-    else
-        make_schema(scene);
-    scene->settings = (struct store_settings){.kind = scene_is_sqlite() ? "sqlite" : "postgresql", .uri = scene->uri,
+    eye_of_kind()->make(scene);
+    scene->settings = (struct store_settings){.kind = scene_kind(), .uri = scene->uri,
                                               .password = getenv("STORE_PASSWORD"), .connect_timeout_us = 5000000,
                                               .lock_timeout_us = 2000000, .statement_timeout_us = 30000000};
     scene->scope = (struct store_scope){.pipeline = "bank", .version = 1, .plugin = "bank", .revision = 3, .tables = scene_tables,
@@ -288,12 +408,7 @@ static void close_scene(struct scene *scene, bool is_last)
 {
     store_close(scene->store);
     batch_free(scene->batch);
-    if (!scene_is_sqlite())
-        close_postgres(scene, is_last);
-    else
-        sqlite3_close(scene->eye);
-    if (is_last && scene_is_sqlite())
-        remove_file(scene);
+    eye_of_kind()->close(scene, is_last);
     free(scene);
 }
 

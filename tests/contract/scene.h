@@ -45,7 +45,11 @@ struct scene {
     char shown[1024];
 };
 
+const char *scene_kind(void); /* "sqlite", "postgresql", "mysql" */
 bool scene_is_sqlite(void);
+bool scene_is_mysql(void);
+/* What is said in the store's own dialect. */
+const char *scene_in(const char *sqlite, const char *postgres, const char *mysql);
 const char *scene_server_uri(void); /* as given by STORE_URI */
 
 struct scene *scene_new(void);   /* nothing in it; not connected */

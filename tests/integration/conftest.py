@@ -12,7 +12,7 @@ from servers import Kafka, MariaDB, MySQL, Postgres, Proxy  # noqa: E402
 from scene import MysqlStore, PostgresStore, Scene, SqliteStore  # noqa: E402
 
 # What `store` and, SQLite apart, `server` go through; "mariadb" and "mysql" wait here for their driver.
-STORES = ["postgresql", "sqlite"]
+STORES = ["postgresql", "mariadb", "mysql", "sqlite"]
 SERVERS = [kind for kind in STORES if kind != "sqlite"]
 SERVER_FIXTURES = {"postgresql": "postgres", "mariadb": "mariadb", "mysql": "mysql"}
 

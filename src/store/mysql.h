@@ -1,0 +1,204 @@
+/*
+ * mysql - what the files of the MySQL and MariaDB driver share. Only store/mysql* includes the client library's headers.
+ *
+ * The client library blocks, so a thread of the driver owns the connection: an operation's start hands it a job, polls look whether
+ * the job has ended. A job is an ordinary function that talks to the server; while one runs, the task's thread touches nothing of
+ * the store but what mysql_thread.c guards. Once a job's time is over its socket is shut down, and the job ends by that.
+ *
+ * One code for both families of servers: dialects differ in few places, told by the server that is found (is_mariadb).
+ */
+#ifndef STORE_MYSQL_H
+#define STORE_MYSQL_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "store/driver.h"
+#include "store/findings.h"
+#include "store/host_tables.h"
+
+#include <mysql.h>
+
+enum {
+    MY_BACKEND_SIZE = 64,
+    MY_TYPE_SIZE = 96,
+    MY_KEY_BYTES = 3072, /* of all columns of an InnoDB key together (MySQL manual, "InnoDB Limits") */
+    MY_STATEMENT_BYTES = 1 << 20,
+    MY_NAME_BYTES = 255, /* characters of a name in the host's tables */
+};
+
+struct my_store;
+typedef int (*my_job)(struct my_store *my, struct error *ret_error);
+struct my_thread;
+
+/* What a URI says. Strings are the struct's own. */
+struct my_uri {
+    char *host, *user, *password, *database, *socket, *ca, *certificate, *key;
+    unsigned port;
+    bool is_plain; /* tls=off */
+    bool is_unverified; /* tls=unverified */
+};
+
+/* A row that a read has found. */
+struct my_found {
+    size_t index;
+    const struct cell *cells; /* NULL: there is none */
+    int32_t partition;
+};
+
+struct my_store {
+    struct store store; /* first */
+    struct my_uri uri;
+    struct my_thread *thread;
+
+    /* the job's, while one runs */
+    MYSQL *connection; /* NULL: none */
+    bool is_mariadb;
+    bool is_connected;
+    uint64_t packet_bytes; /* of one statement, at most */
+    char backend[MY_BACKEND_SIZE]; /* the name of the lock that this connection holds as long as it lives; "": none yet */
+    unsigned n_backends;
+    struct arena *arena; /* of results, until the next operation */
+    struct buffer sql;   /* scratch for the statement being built */
+    char failed_table[STORE_NAME_SIZE];
+
+    /* the operation under way */
+    struct store_position *positions;
+    size_t n_positions;
+    size_t *order; /* of positions or moves, by topic and partition */
+    size_t order_capacity;
+    bool is_resolve;
+    struct store_start *starts;
+    size_t n_starts;
+    bool is_first;
+    struct store_write write;
+    struct store_read read;
+    struct my_found *found;
+    size_t n_found, found_capacity;
+    bool is_reading; /* rows wait in found[] for poll() to hand them on */
+    struct store_position *list;
+    size_t n_list;
+    const struct store_operation *command;
+    const char *actor;
+};
+
+static inline struct my_store *my_of(struct store *store)
+{
+    return (struct my_store *)store;
+}
+
+int my_out_of_memory(struct error *ret_error);
+
+/* ---- mysql_thread.c ---- */
+
+int my_thread_begin(struct my_store *my, struct error *ret_error);
+void my_thread_end(struct my_store *my); /* cuts a job short */
+int my_thread_fd(const struct my_thread *thread);
+int64_t my_thread_deadline_us(struct my_thread *thread);
+void my_thread_post(struct my_thread *thread, my_job job, int64_t deadline_us);
+/* Cuts the job under way short, if there is one; its end is forgotten. */
+void my_thread_cancel(struct my_thread *thread);
+/* STORE_BUSY, or what the job has ended with. */
+int my_thread_poll(struct my_thread *thread, struct error *ret_error);
+/* For jobs: until when the server must answer now; and the socket to be shut down then (-1: none). */
+void my_thread_await(struct my_thread *thread, int64_t deadline_us);
+void my_thread_watch(struct my_thread *thread, int socket_fd);
+/* Runs a job to its end, with signs of life: for commands and start-up. */
+int my_run(struct my_store *my, my_job job, struct error *ret_error);
+
+/* ---- mysql_uri.c ---- */
+
+/* mysql://USER[:PASSWORD]@HOST[:PORT]/DATABASE[?socket=PATH&tls=...&ssl-ca=FILE&ssl-cert=FILE&ssl-key=FILE]. CONFIG. */
+int my_uri_read(const char *text, struct my_uri *ret_uri, struct error *ret_error) MUST_CHECK;
+void my_uri_free(struct my_uri *uri);
+bool my_uri_is_local(const struct my_uri *uri);
+
+/* ---- mysql_client.c: where the two client libraries differ ---- */
+
+int my_client_set_tls(MYSQL *connection, const struct my_uri *uri, bool is_plain, struct error *ret_error);
+int my_client_socket(MYSQL *connection);
+
+/* ---- mysql_connect.c ---- */
+
+int my_connect(struct my_store *my, struct error *ret_error); /* a job */
+void my_disconnect(struct my_store *my);
+
+/* ---- mysql_query.c ---- */
+
+/* The connection's last error: its class and words. A connection that is lost is dropped. what: "table accounts", or NULL. */
+int my_error(struct my_store *my, const char *what, struct error *ret_error);
+int my_execute(struct my_store *my, const char *sql, struct error *ret_error) MUST_CHECK;
+/* A query's whole result; NULL in *ret_result where the statement has none. */
+int my_query(struct my_store *my, const char *sql, MYSQL_RES **ret_result, struct error *ret_error) MUST_CHECK;
+/* The first column of the first row as a number; 0 when there is no row, or null. */
+int my_query_number(struct my_store *my, const char *sql, int64_t *ret_number, struct error *ret_error) MUST_CHECK;
+/* Runs the statements of sql, separated by ';'. on_result: of each, in order; result NULL where it has none. */
+typedef int (*my_on_result)(struct my_store *my, void *context, size_t index, MYSQL_RES *result, uint64_t n_affected,
+                            struct error *ret_error);
+int my_script(struct my_store *my, const struct buffer *sql, my_on_result on_result, void *context,
+              struct error *ret_error) MUST_CHECK;
+/* BEGIN, the work, COMMIT; or ROLLBACK and the work's failure. UNKNOWN: the answer to COMMIT did not come. */
+int my_transaction(struct my_store *my, my_job work, struct error *ret_error) MUST_CHECK;
+int my_number_of(const char *text, int64_t *ret_number); /* of a result; 0 or -1 */
+
+/* ---- mysql_types.c ---- */
+
+/* The type as DDL has it, and as information_schema tells it. */
+void my_print_type(struct buffer *sql, const struct table *table, uint32_t column);
+void my_type_name(const struct table *table, uint32_t column, char ret_name[MY_TYPE_SIZE]);
+/* How many characters or bytes of a text or bytes column without a length of its own fit a key or index beside the others. */
+uint32_t my_key_share(const struct table *table, const uint32_t *columns, uint32_t n_columns);
+void my_print_text(struct buffer *sql, const char *data, size_t size); /* in quotes */
+void my_print_string(struct buffer *sql, const char *string);          /* NULL: NULL */
+void my_print_bytes(struct buffer *sql, const void *data, size_t size);
+/* POISON: the type cannot hold it. */
+int my_print_cell(struct buffer *sql, const struct column *column, const struct cell *cell, struct error *ret_error) MUST_CHECK;
+int my_read_cell(struct my_store *my, const struct column *column, const char *data, size_t size, struct cell *ret_cell,
+                 struct error *ret_error) MUST_CHECK;
+extern const char my_text_collation[]; /* for both dialects, in DDL */
+bool my_is_exact_collation(const char *name);
+
+/* ---- mysql_positions.c ---- */
+
+int my_claim(struct my_store *my, struct error *ret_error);   /* jobs */
+int my_insert(struct my_store *my, struct error *ret_error);
+int my_release(struct my_store *my, struct error *ret_error);
+int my_list(struct my_store *my, struct error *ret_error);
+int my_operate(struct my_store *my, struct error *ret_error);
+int my_move(struct my_store *my, struct error *ret_error); /* the compare-and-set of a write */
+void my_print_scope(const struct my_store *my, struct buffer *sql); /* pipeline = ... AND version = ... */
+
+/* ---- mysql_version.c ---- */
+
+int my_ask_version(struct my_store *my, struct error *ret_error);
+int my_enter_version(struct my_store *my, struct error *ret_error);
+/* The version's tables, whatever its options left out before; CONFIG where one is another pipeline's. */
+int my_enter_tables(struct my_store *my, struct error *ret_error);
+int my_check_version(struct my_store *my, struct findings *findings, struct error *ret_error);
+/* CONFIG where the version has had the table, or never had it though it has positions. */
+int my_refuse_missing(struct my_store *my, const char *name, struct error *ret_error);
+
+/* Runs the work while no other connection makes or drops tables of this database, nor makes first positions. TRANSIENT: another does. */
+int my_alone(struct my_store *my, my_job work, struct error *ret_error);
+
+/* ---- mysql_schema.c, mysql_check.c, mysql_preflight.c ---- */
+
+int my_print_schema(const struct store_scope *scope, struct buffer *ret_sql, struct error *ret_error);
+int my_create(struct my_store *my, struct error *ret_error); /* jobs */
+int my_check(struct my_store *my, struct error *ret_error);
+int my_preflight(struct my_store *my, struct error *ret_error);
+int my_reset(struct my_store *my, struct error *ret_error);
+const char *my_host_type(const struct host_table *table, const struct host_column *column);
+void my_name_index(const struct store_scope *scope, const struct table *table, const struct index *index, char ret_name[STORE_NAME_SIZE]);
+void my_print_index(struct buffer *sql, const struct store_scope *scope, const struct table *table, const struct index *index);
+void my_print_host_table(struct buffer *sql, const struct host_table *table);
+/* "BASE TABLE", "VIEW", or "" */
+int my_relation_kind(struct my_store *my, const char *name, char ret_kind[32], struct error *ret_error);
+int my_view_shows(struct my_store *my, const char *view, const char *name, bool *ret_shows, struct error *ret_error);
+
+/* ---- mysql_write.c, mysql_read.c ---- */
+
+int my_write(struct my_store *my, struct error *ret_error); /* jobs */
+int my_read(struct my_store *my, struct error *ret_error);
+void my_print_key(struct buffer *sql, const struct table *table, const struct cell *const *keys);
+
+#endif

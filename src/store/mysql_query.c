@@ -1,0 +1,278 @@
+/*
+ * mysql_query - statements, their results, errors, and transactions. Blocking; called by jobs. See mysql.h.
+ */
+#include "store/mysql.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+
+#include <errmsg.h>
+#include <mysqld_error.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { PATIENCE_US = 5 * 1000 * 1000 }; /* beyond the server's own time limits, until the connection counts as dead */
+
+/* ---- Errors ---- */
+
+/* What now, by the server's number (MySQL and MariaDB manuals, server error reference). */
+static int class_of_number(unsigned number)
+{
+    static const struct {
+        uint16_t number;
+        int8_t class;
+    } classes[] = {
+        {1205, ERROR_TRANSIENT}, /* lock wait: only the statement is rolled back; so always all of it is */
+        {1213, ERROR_TRANSIENT}, /* deadlock */
+        {1020, ERROR_TRANSIENT}, {1317, ERROR_TRANSIENT}, {1969, ERROR_TRANSIENT}, {3024, ERROR_TRANSIENT}, /* interrupted, too late */
+        {3572, ERROR_TRANSIENT}, {1180, ERROR_TRANSIENT}, {1181, ERROR_TRANSIENT}, {1030, ERROR_TRANSIENT},
+        {1114, ERROR_TRANSIENT}, {1021, ERROR_TRANSIENT}, /* table full, disk full */
+        {1037, ERROR_TRANSIENT}, {1038, ERROR_TRANSIENT}, {1041, ERROR_TRANSIENT}, /* memory */
+        {1040, ERROR_TRANSIENT}, {1203, ERROR_TRANSIENT}, {1226, ERROR_TRANSIENT}, /* too many connections */
+        {1290, ERROR_TRANSIENT}, {1792, ERROR_TRANSIENT}, {1836, ERROR_TRANSIENT}, /* read-only: find the new primary */
+        {1053, ERROR_TRANSIENT}, {1927, ERROR_TRANSIENT}, {3032, ERROR_TRANSIENT}, {4031, ERROR_TRANSIENT}, /* on its way out */
+        {1153, ERROR_POISON}, {1406, ERROR_POISON}, {1366, ERROR_POISON}, {1364, ERROR_POISON}, {1292, ERROR_POISON},
+        {1441, ERROR_POISON}, {1367, ERROR_POISON}, {3140, ERROR_POISON}, {3819, ERROR_POISON}, {4025, ERROR_POISON},
+        {1644, ERROR_POISON}, {1300, ERROR_POISON},
+        {1045, ERROR_CONFIG}, {1044, ERROR_CONFIG}, {1049, ERROR_CONFIG}, {1142, ERROR_CONFIG}, {1143, ERROR_CONFIG},
+        {1227, ERROR_CONFIG}, {1273, ERROR_CONFIG}, {1115, ERROR_CONFIG}, {1193, ERROR_CONFIG}, {2059, ERROR_CONFIG},
+        {2061, ERROR_CONFIG}, {2026, ERROR_CONFIG}, {2019, ERROR_CONFIG},
+    };
+
+    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
+        if (classes[i].number == number)
+            return classes[i].class;
+    return 0;
+}
+
+/* By the class of SQLSTATE, where the number says nothing. What is not here is an error of ours. */
+static int class_of_state(const char *state)
+{
+    static const struct {
+        const char *prefix;
+        int class;
+    } classes[] = {{"22", ERROR_POISON}, {"23", ERROR_POISON}, {"40", ERROR_TRANSIENT}, {"08", ERROR_TRANSIENT},
+                   {"70100", ERROR_TRANSIENT}, {"42", ERROR_CONFIG}, {"28", ERROR_CONFIG}};
+
+    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
+        if (strncmp(state, classes[i].prefix, strlen(classes[i].prefix)) == 0)
+            return classes[i].class;
+    return ERROR_BUG;
+}
+
+static bool is_lost(unsigned number)
+{
+    return number == CR_SERVER_GONE_ERROR || number == CR_SERVER_LOST || number == 2055 || number == CR_COMMANDS_OUT_OF_SYNC ||
+           number == CR_MALFORMED_PACKET || number == 1053 || number == 1927 || number == 3032 || number == 4031 ||
+           number == 1153; /* it closes the connection behind that one */
+}
+
+/* A way out where the number alone tells it. */
+static const char *hint_of(unsigned number)
+{
+    switch (number) {
+    case 1153:
+        return " (raise max_allowed_packet on the server)";
+    case 1142:
+    case 1044:
+    case 1227:
+        return " (grant it, or connect as another user)";
+    case 1290:
+    case 1836:
+        return " (the server is read-only; name the primary in the uri)";
+    case 2059:
+        return " (this client library lacks the account's way to log in; MariaDB's library knows it)";
+    default:
+        return "";
+    }
+}
+
+int my_error(struct my_store *my, const char *what, struct error *ret_error)
+{
+    unsigned number = mysql_errno(my->connection);
+    int class = class_of_number(number);
+    bool is_missing = number == 1146;
+
+    if (class == 0)
+        class = is_lost(number) ? ERROR_TRANSIENT : class_of_state(mysql_sqlstate(my->connection));
+    if (is_missing || number == 1054)
+        class = ERROR_CONFIG;
+    if (number >= 2000 && number < 3000)
+        error_set(ret_error, class, "%s%sthe connection to the server: %s%s", what == NULL ? "" : what, what == NULL ? "" : ": ",
+                  mysql_error(my->connection), hint_of(number));
+    else
+        error_set(ret_error, class, "%s%s%s says %u: %s%s", what == NULL ? "" : what, what == NULL ? "" : ": ",
+                  my->is_mariadb ? "MariaDB" : "MySQL", number, mysql_error(my->connection), hint_of(number));
+    if (ret_error != NULL && is_missing)
+        memcpy(ret_error->code, STORE_MISSING, sizeof STORE_MISSING);
+    else if (ret_error != NULL)
+        snprintf(ret_error->code, sizeof ret_error->code, "%u", number);
+    if (is_lost(number) || number == 1290 || number == 1836)
+        my_disconnect(my);
+    return class;
+}
+
+static int not_connected(struct error *ret_error)
+{
+    return error_set(ret_error, ERROR_TRANSIENT, "not connected to the server");
+}
+
+/* ---- Statements ---- */
+
+/* From now on the server has its time for a statement. */
+static void await_answer(struct my_store *my)
+{
+    int64_t limit_us = my->store.settings.statement_timeout_us, deadline_us;
+    int64_t lock_us = my->store.settings.lock_timeout_us;
+
+    if (limit_us < lock_us)
+        limit_us = lock_us;
+    if (limit_us <= 0 || __builtin_add_overflow(clock_system.monotonic_us(clock_system.self) + PATIENCE_US, limit_us, &deadline_us))
+        deadline_us = INT64_MAX;
+    my_thread_await(my->thread, deadline_us);
+}
+
+static int send(struct my_store *my, const char *sql, size_t size, struct error *ret_error)
+{
+    if (my->connection == NULL)
+        return not_connected(ret_error);
+    await_answer(my);
+    return mysql_real_query(my->connection, sql, size) == 0 ? 0 : my_error(my, NULL, ret_error);
+}
+
+int my_query(struct my_store *my, const char *sql, MYSQL_RES **ret_result, struct error *ret_error)
+{
+    int result = send(my, sql, strlen(sql), ret_error);
+
+    *ret_result = NULL;
+    if (result != 0)
+        return result;
+    *ret_result = mysql_store_result(my->connection);
+    return *ret_result != NULL || mysql_field_count(my->connection) == 0 ? 0 : my_error(my, NULL, ret_error);
+}
+
+int my_execute(struct my_store *my, const char *sql, struct error *ret_error)
+{
+    MYSQL_RES *rows;
+    int result = my_query(my, sql, &rows, ret_error);
+
+    mysql_free_result(rows);
+    return result;
+}
+
+int my_number_of(const char *text, int64_t *ret_number)
+{
+    *ret_number = 0;
+    return text != NULL && text_read_int(text, strlen(text), ret_number) ? 0 : -1;
+}
+
+int my_query_number(struct my_store *my, const char *sql, int64_t *ret_number, struct error *ret_error)
+{
+    MYSQL_RES *rows;
+    MYSQL_ROW row;
+    int result = my_query(my, sql, &rows, ret_error);
+
+    *ret_number = 0;
+    if (result == 0 && rows != NULL && (row = mysql_fetch_row(rows)) != NULL && row[0] != NULL && my_number_of(row[0], ret_number) != 0)
+        result = error_set(ret_error, ERROR_BUG, "the server answered \"%.40s\" where a number was asked for", row[0]);
+    mysql_free_result(rows);
+    return result;
+}
+
+/* What comes behind a failure is taken in, so that the next statement finds the connection in step. */
+static void drain(struct my_store *my)
+{
+    while (my->connection != NULL && mysql_more_results(my->connection)) {
+        if (mysql_next_result(my->connection) > 0)
+            return;
+        mysql_free_result(mysql_store_result(my->connection));
+    }
+}
+
+int my_script(struct my_store *my, const struct buffer *sql, my_on_result on_result, void *context, struct error *ret_error)
+{
+    int result, next = 0;
+
+    if (buffer_failed(sql))
+        return my_out_of_memory(ret_error);
+    result = send(my, sql->data, sql->size, ret_error);
+    for (size_t i = 0; result == 0 && next == 0; i++) {
+        MYSQL_RES *rows = mysql_store_result(my->connection);
+
+        if (rows == NULL && mysql_field_count(my->connection) != 0)
+            result = my_error(my, NULL, ret_error);
+        else if (on_result != NULL)
+            result = on_result(my, context, i, rows, mysql_affected_rows(my->connection), ret_error);
+        mysql_free_result(rows);
+        if (result != 0)
+            break;
+        await_answer(my);
+        next = mysql_next_result(my->connection);
+        if (next > 0)
+            return my_error(my, NULL, ret_error);
+    }
+    if (result != 0)
+        drain(my);
+    return result;
+}
+
+/* ---- Transactions ---- */
+
+static void roll_back(struct my_store *my)
+{
+    if (my->connection != NULL && mysql_query(my->connection, "ROLLBACK") != 0)
+        my_disconnect(my);
+}
+
+/* Whatever the server says to COMMIT but yes: it may have been done when the answer was lost, and has not when it refuses. */
+static int commit(struct my_store *my, struct error *ret_error)
+{
+    int result;
+
+    if ((my->connection->server_status & SERVER_STATUS_IN_TRANS) == 0) {
+        my_disconnect(my);
+        return error_set(ret_error, ERROR_UNKNOWN, "the transaction had ended before COMMIT (does something in the database commit?)");
+    }
+    result = send(my, "COMMIT", strlen("COMMIT"), ret_error);
+    if (result == 0)
+        return 0;
+    if (my->connection != NULL && result == ERROR_TRANSIENT) {
+        roll_back(my);
+        return result;
+    }
+    my_disconnect(my);
+    if (ret_error != NULL)
+        ret_error->class = ERROR_UNKNOWN;
+    return ERROR_UNKNOWN;
+}
+
+int my_transaction(struct my_store *my, my_job work, struct error *ret_error)
+{
+    int result = my_execute(my, "START TRANSACTION", ret_error);
+
+    if (result != 0)
+        return result;
+    result = work(my, ret_error);
+    if (result == 0)
+        return commit(my, ret_error);
+    roll_back(my);
+    return result;
+}
+
+int my_alone(struct my_store *my, my_job work, struct error *ret_error)
+{
+    int64_t seconds = (my->store.settings.lock_timeout_us + 999999) / 1000000, is_mine = 0;
+    char sql[160];
+    int result;
+
+    snprintf(sql, sizeof sql, "SELECT GET_LOCK(CONCAT('readside:', LEFT(SHA2(DATABASE(), 256), 32)), %lld)", (long long)(seconds < 1 ? 1 : seconds));
+    result = my_query_number(my, sql, &is_mine, ret_error);
+    if (result == 0 && is_mine != 1)
+        return error_set(ret_error, ERROR_TRANSIENT, "another task or command is making or dropping tables of this database");
+    if (result != 0)
+        return result;
+    result = work(my, ret_error);
+    if (my->connection != NULL && my_execute(my, "DO RELEASE_LOCK(CONCAT('readside:', LEFT(SHA2(DATABASE(), 256), 32)))", NULL) != 0)
+        my_disconnect(my);
+    return result;
+}

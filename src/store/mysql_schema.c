@@ -1,0 +1,347 @@
+/*
+ * mysql_schema - tables: printed, made, dropped. See mysql.h.
+ *
+ * Each statement of DDL commits what is before it, so none stands in a transaction with data. What is half done is completed by doing
+ * it again: making passes over what is there, dropping begins with the positions, so that running tasks are fenced, and ends with the
+ * entries that say which tables were to go.
+ */
+#include "store/mysql.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { INDEX_CHARACTERS = 191 };
+
+/* ---- The host's tables ---- */
+
+static bool is_in_key(const struct host_table *table, const char *name)
+{
+    for (size_t i = 0; table->keys[i] != NULL; i++)
+        if (strcmp(table->keys[i], name) == 0)
+            return true;
+    return false;
+}
+
+const char *my_host_type(const struct host_table *table, const struct host_column *column)
+{
+    static const char *const names[] = {[HOST_NUMBER] = "bigint",   [HOST_INT] = "int",        [HOST_BIGINT] = "bigint",
+                                        [HOST_TEXT] = "longtext",   [HOST_NAME] = "varchar(255)", [HOST_UUID] = "binary(16)",
+                                        [HOST_BYTES] = "longblob",  [HOST_JSON] = "longtext",  [HOST_TIME] = "datetime(6)"};
+
+    if (column->type == HOST_TEXT && (is_in_key(table, column->name) || column->fallback != NULL))
+        return names[HOST_NAME];
+    return names[column->type];
+}
+
+static void print_host_column(struct buffer *sql, const struct host_table *table, const struct host_column *column)
+{
+    const char *type = my_host_type(table, column);
+
+    buffer_printf(sql, "    `%s` %s", column->name, type);
+    if (column->type == HOST_TEXT || column->type == HOST_NAME || column->type == HOST_JSON)
+        buffer_printf(sql, " %s", my_text_collation);
+    buffer_puts(sql, column->is_null ? "" : " NOT NULL");
+    if (column->type == HOST_NUMBER)
+        buffer_puts(sql, " AUTO_INCREMENT");
+    if (column->fallback != NULL)
+        buffer_printf(sql, " DEFAULT %s", column->fallback);
+    else if (column->type == HOST_TIME && !column->is_null)
+        buffer_puts(sql, " DEFAULT (UTC_TIMESTAMP(6))");
+    buffer_puts(sql, ",\n");
+}
+
+void my_print_host_table(struct buffer *sql, const struct host_table *table)
+{
+    buffer_printf(sql, "CREATE TABLE IF NOT EXISTS %s (\n", table->name);
+    for (size_t i = 0; i < table->n_columns; i++)
+        if (host_column_is_of(&table->columns[i], "mysql"))
+            print_host_column(sql, table, &table->columns[i]);
+    for (size_t i = 0; table->keys[i] != NULL; i++)
+        buffer_printf(sql, "%s`%s`", i == 0 ? "    PRIMARY KEY (" : ", ", table->keys[i]);
+    buffer_puts(sql, ")\n) ENGINE = InnoDB");
+}
+
+/* ---- The projection's ---- */
+
+static void print_fallback(struct buffer *sql, const struct column *column)
+{
+    struct error ignored;
+
+    buffer_puts(sql, " DEFAULT (");
+    if (my_print_cell(sql, column, &column->fallback, &ignored) != 0)
+        buffer_puts(sql, "NULL");
+    buffer_putc(sql, ')');
+}
+
+static void print_table(struct buffer *sql, const struct store_scope *scope, const struct table *table)
+{
+    char name[STORE_NAME_SIZE];
+
+    store_table_name(scope, table, name);
+    buffer_printf(sql, "CREATE TABLE IF NOT EXISTS `%s` (\n", name);
+    for (uint32_t i = 0; i < table->n_columns; i++) {
+        const struct column *column = &table->columns[i];
+
+        buffer_printf(sql, "    `%s` ", column->name);
+        my_print_type(sql, table, i);
+        buffer_puts(sql, column->is_key || column->is_not_null ? " NOT NULL" : "");
+        if (!column->is_key && !column->fallback.is_null)
+            print_fallback(sql, column);
+        buffer_puts(sql, ",\n");
+    }
+    if (!table->is_shared)
+        buffer_puts(sql, "    readside_partition int NOT NULL,\n");
+    for (uint32_t i = 0; i < table->n_keys; i++)
+        buffer_printf(sql, "%s`%s`", i == 0 ? "    PRIMARY KEY (" : ", ", table->columns[table->keys[i]].name);
+    buffer_puts(sql, ")\n) ENGINE = InnoDB");
+}
+
+/* TABLE_INDEX; names have at most 64 characters, so that a long one is cut and told apart by a hash (FNV-1a). */
+void my_name_index(const struct store_scope *scope, const struct table *table, const struct index *index, char ret_name[STORE_NAME_SIZE])
+{
+    char full[3 * STORE_NAME_SIZE];
+    uint32_t hash = 2166136261;
+    int size;
+
+    store_table_name(scope, table, ret_name);
+    size = snprintf(full, sizeof full, "%s_%s", ret_name, index->name);
+    for (const char *c = full; *c != '\0'; c++)
+        hash = (hash ^ (unsigned char)*c) * 16777619;
+    if (size < STORE_NAME_SIZE)
+        memcpy(ret_name, full, (size_t)size + 1);
+    else
+        snprintf(ret_name, STORE_NAME_SIZE, "%.54s_%08x", full, hash);
+}
+
+/* Of text and bytes outside the key the beginning is indexed. */
+void my_print_index(struct buffer *sql, const struct store_scope *scope, const struct table *table, const struct index *index)
+{
+    uint32_t share = my_key_share(table, index->columns, index->n_columns);
+    char name[STORE_NAME_SIZE];
+
+    my_name_index(scope, table, index, name);
+    buffer_printf(sql, "CREATE INDEX `%s` ON ", name);
+    store_table_name(scope, table, name);
+    buffer_printf(sql, "`%s` (", name);
+    for (uint32_t i = 0; i < index->n_columns; i++) {
+        const struct column *column = &table->columns[index->columns[i]];
+        uint32_t most = column->type == RS_TEXT ? share / 4 : share;
+
+        buffer_printf(sql, "%s`%s`", i > 0 ? ", " : "", column->name);
+        if (!column->is_key && (column->type == RS_TEXT || column->type == RS_BYTES))
+            buffer_printf(sql, "(%u)", most > INDEX_CHARACTERS ? INDEX_CHARACTERS : most < 1 ? 1 : most);
+    }
+    buffer_putc(sql, ')');
+}
+
+/* UUIDs as people write them; JSON as the server's own type, where it has one. */
+static void print_view(struct buffer *sql, const struct store_scope *scope, const struct table *table)
+{
+    char name[STORE_NAME_SIZE];
+
+    store_table_name(scope, table, name);
+    buffer_printf(sql, "CREATE VIEW `%s` AS SELECT ", table->name);
+    for (uint32_t i = 0; i < table->n_columns; i++) {
+        const char *column = table->columns[i].name;
+
+        buffer_puts(sql, i > 0 ? ", " : "");
+        if (table->columns[i].type == RS_UUID)
+            buffer_printf(sql, "/*!80017 BIN_TO_UUID(`%s`) */ /*M! CAST(`%s` AS UUID) */ AS `%s`", column, column, column);
+        else if (table->columns[i].type == RS_JSON)
+            buffer_printf(sql, "/*!80017 CAST( */ `%s` /*!80017 AS JSON) */ AS `%s`", column, column);
+        else
+            buffer_printf(sql, "`%s`", column);
+    }
+    buffer_printf(sql, " FROM `%s`", name);
+}
+
+int my_print_schema(const struct store_scope *scope, struct buffer *ret_sql, struct error *ret_error)
+{
+    static const char end[] = ";\n";
+
+    for (size_t i = 0; i < HOST_TABLES; i++) {
+        my_print_host_table(ret_sql, &host_tables[i]);
+        buffer_puts(ret_sql, end);
+    }
+    for (uint32_t i = 0; i < scope->n_tables; i++) {
+        const struct table *table = &scope->tables[i];
+
+        if (table->is_omitted)
+            continue;
+        print_table(ret_sql, scope, table);
+        buffer_puts(ret_sql, end);
+        for (uint32_t j = 0; j < table->n_indexes; j++) {
+            my_print_index(ret_sql, scope, table, &table->indexes[j]);
+            buffer_puts(ret_sql, end);
+        }
+        print_view(ret_sql, scope, table);
+        buffer_puts(ret_sql, end);
+    }
+    return buffer_failed(ret_sql) ? my_out_of_memory(ret_error) : 0;
+}
+
+/* ---- Making ---- */
+
+static int run_ddl(struct my_store *my, struct error *ret_error)
+{
+    return buffer_failed(&my->sql) ? my_out_of_memory(ret_error) : my_execute(my, my->sql.data, ret_error);
+}
+
+static bool is_missing(struct my_store *my, const char *name, int *ret_result, struct error *ret_error)
+{
+    char kind[32];
+
+    *ret_result = my_relation_kind(my, name, kind, ret_error);
+    return *ret_result == 0 && kind[0] == '\0';
+}
+
+static int create_indexes(struct my_store *my, const struct table *table, const char *name, struct error *ret_error)
+{
+    int result = 0;
+
+    for (uint32_t i = 0; i < table->n_indexes && result == 0; i++) {
+        char index[STORE_NAME_SIZE], sql[400];
+        int64_t n = 0;
+
+        my_name_index(&my->store.scope, table, &table->indexes[i], index);
+        snprintf(sql, sizeof sql,
+                 "SELECT count(*) FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = '%s' "
+                 "AND index_name = '%s'", name, index);
+        result = my_query_number(my, sql, &n, ret_error);
+        if (result != 0 || n > 0)
+            continue;
+        buffer_clear(&my->sql);
+        my_print_index(&my->sql, &my->store.scope, table, &table->indexes[i]);
+        result = run_ddl(my, ret_error);
+    }
+    return result;
+}
+
+/* An index on rows takes its time: the check tells of it. */
+static int create_table(struct my_store *my, const struct table *table, struct error *ret_error)
+{
+    const struct store_scope *scope = &my->store.scope;
+    char name[STORE_NAME_SIZE], sql[STORE_NAME_SIZE + 60];
+    int64_t has_rows = 0;
+    int result;
+
+    store_table_name(scope, table, name);
+    snprintf(sql, sizeof sql, "SELECT EXISTS (SELECT 1 FROM `%s`)", name);
+    if (is_missing(my, name, &result, ret_error)) {
+        result = my_refuse_missing(my, name, ret_error);
+        buffer_clear(&my->sql);
+        print_table(&my->sql, scope, table);
+        if (result == 0)
+            result = run_ddl(my, ret_error);
+    } else if (result == 0) {
+        result = my_query_number(my, sql, &has_rows, ret_error);
+    }
+    if (result == 0 && has_rows == 0)
+        result = create_indexes(my, table, name, ret_error);
+    if (result == 0 && is_missing(my, table->name, &result, ret_error)) {
+        buffer_clear(&my->sql);
+        print_view(&my->sql, scope, table);
+        result = run_ddl(my, ret_error);
+    }
+    return result;
+}
+
+static int create_all(struct my_store *my, struct error *ret_error)
+{
+    const struct store_scope *scope = &my->store.scope;
+    int result = 0;
+
+    for (size_t i = 0; i < HOST_TABLES && result == 0; i++)
+        if (is_missing(my, host_tables[i].name, &result, ret_error)) {
+            buffer_clear(&my->sql);
+            my_print_host_table(&my->sql, &host_tables[i]);
+            result = run_ddl(my, ret_error);
+        }
+    for (uint32_t i = 0; i < scope->n_tables && result == 0; i++)
+        if (!scope->tables[i].is_omitted)
+            result = create_table(my, &scope->tables[i], ret_error);
+    return result;
+}
+
+int my_create(struct my_store *my, struct error *ret_error)
+{
+    struct error failure = {0};
+    int result = my_alone(my, create_all, &failure);
+
+    if (result != 0)
+        return error_set(ret_error, result, "creating the schema: %s", failure.text);
+    return my_check(my, ret_error);
+}
+
+/* ---- Dropping a version ---- */
+
+static int execute_scoped(struct my_store *my, const char *sql, struct error *ret_error)
+{
+    buffer_clear(&my->sql);
+    buffer_puts(&my->sql, sql);
+    my_print_scope(my, &my->sql);
+    return run_ddl(my, ret_error);
+}
+
+/* From here on the version's tasks are fenced. The tables stay entered until they are gone. */
+static int drop_positions(struct my_store *my, struct error *ret_error)
+{
+    int result = execute_scoped(my, "DELETE FROM readside_positions WHERE ", ret_error);
+
+    if (result == 0)
+        result = my_enter_tables(my, ret_error);
+    if (result == 0)
+        result = execute_scoped(my, "DELETE FROM readside_outbox WHERE ", ret_error);
+    if (result != 0)
+        return result;
+    buffer_clear(&my->sql);
+    buffer_puts(&my->sql, "INSERT INTO readside_audit (actor, action, pipeline, version, reason) VALUES (");
+    my_print_string(&my->sql, my->actor);
+    buffer_puts(&my->sql, ", 'reset', ");
+    my_print_string(&my->sql, my->store.scope.pipeline);
+    buffer_printf(&my->sql, ", %" PRId32 ", 'tables and positions dropped')", my->store.scope.version);
+    return run_ddl(my, ret_error);
+}
+
+/* name: NAME__vN. The view NAME goes only where it shows this version. */
+static int drop_table(struct my_store *my, const char *name, struct error *ret_error)
+{
+    char view[STORE_NAME_SIZE];
+    struct buffer *sql = &my->sql;
+    bool shows = false;
+    int result;
+
+    store_view_name(&my->store.scope, name, view);
+    result = my_view_shows(my, view, name, &shows, ret_error);
+    buffer_clear(sql);
+    if (shows)
+        buffer_printf(sql, "DROP VIEW IF EXISTS `%s`; ", view);
+    buffer_printf(sql, "DROP TABLE IF EXISTS `%s`; DELETE FROM readside_tables WHERE name = '%s'", name, name);
+    return result == 0 ? my_script(my, sql, NULL, NULL, ret_error) : result;
+}
+
+static int drop_version(struct my_store *my, struct error *ret_error)
+{
+    MYSQL_RES *names;
+    MYSQL_ROW row;
+    int result = my_transaction(my, drop_positions, ret_error);
+
+    if (result != 0)
+        return result;
+    buffer_clear(&my->sql);
+    buffer_puts(&my->sql, "SELECT name FROM readside_tables WHERE ");
+    my_print_scope(my, &my->sql);
+    result = buffer_failed(&my->sql) ? my_out_of_memory(ret_error) : my_query(my, my->sql.data, &names, ret_error);
+    if (result != 0)
+        return result;
+    while (result == 0 && (row = mysql_fetch_row(names)) != NULL)
+        result = drop_table(my, row[0], ret_error);
+    mysql_free_result(names);
+    return result == 0 ? execute_scoped(my, "DELETE FROM readside_projections WHERE ", ret_error) : result;
+}
+
+int my_reset(struct my_store *my, struct error *ret_error)
+{
+    return my_alone(my, drop_version, ret_error);
+}

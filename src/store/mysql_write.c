@@ -1,0 +1,353 @@
+/*
+ * mysql_write - one batch: the compare-and-set of the positions, rows, messages, in one transaction. See mysql.h.
+ *
+ * Rows go as upserts of many rows, cut where a statement becomes long. A row of another partition makes its statement fail: it sets
+ * readside_partition to null, which the column refuses; then the row is looked for, and named.
+ */
+#include "store/mysql.h"
+#include "store/refusals.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { ROWS_MAX = 512 }; /* of one statement: more is no faster */
+
+/* A run of a group's rows, in one statement. */
+struct run {
+    const struct change_group *group;
+    size_t first, n;
+};
+
+/* ---- Printing ---- */
+
+void my_print_key(struct buffer *sql, const struct table *table, const struct cell *const *keys)
+{
+    for (uint32_t i = 0; i < table->n_keys; i++) {
+        const struct column *column = &table->columns[table->keys[i]];
+        struct error ignored;
+
+        buffer_printf(sql, "%s`%s` = ", i > 0 ? " AND " : "", column->name);
+        if (my_print_cell(sql, column, keys[i], &ignored) != 0)
+            buffer_puts(sql, "NULL"); /* a key that the store cannot hold is in no row */
+    }
+}
+
+static void print_row_key(struct buffer *sql, const struct row *row)
+{
+    const struct cell *keys[RS_MAX_KEYS];
+
+    for (uint32_t i = 0; i < row->table->n_keys; i++)
+        keys[i] = &row->cells[row->table->keys[i]];
+    my_print_key(sql, row->table, keys);
+}
+
+static void print_assignment(struct buffer *sql, bool is_mariadb, const char *table, const char *name, uint8_t operation)
+{
+    char given[2 * STORE_NAME_SIZE], kept[2 * STORE_NAME_SIZE];
+
+    snprintf(given, sizeof given, is_mariadb ? "VALUES(`%s`)" : "new.`%s`", name);
+    snprintf(kept, sizeof kept, "`%s`.`%s`", table, name);
+    buffer_printf(sql, "`%s` = ", name);
+    switch (operation) {
+    case CELL_ADD:
+        buffer_printf(sql, "COALESCE(%s, 0) + %s", kept, given);
+        break;
+    case CELL_MAX:
+    case CELL_MIN:
+        buffer_printf(sql, "COALESCE(%s(%s, %s), %s, %s)", operation == CELL_MAX ? "GREATEST" : "LEAST", kept, given, kept, given);
+        break;
+    default: /* CELL_SET */
+        buffer_puts(sql, given);
+        break;
+    }
+}
+
+static void print_upsert_head(struct my_store *my, const struct change_group *group)
+{
+    const struct table *table = group->table;
+    char name[STORE_NAME_SIZE];
+    bool is_first = true;
+
+    store_table_name(&my->store.scope, table, name);
+    buffer_printf(&my->sql, "INSERT INTO `%s` (", name);
+    for (uint32_t i = 0; i < table->n_columns; i++)
+        if (store_group_has(group, i)) {
+            buffer_printf(&my->sql, "%s`%s`", is_first ? "" : ", ", table->columns[i].name);
+            is_first = false;
+        }
+    buffer_puts(&my->sql, table->is_shared ? ") VALUES " : ", readside_partition) VALUES ");
+}
+
+static void print_upsert_tail(struct my_store *my, const struct change_group *group)
+{
+    const struct table *table = group->table;
+    char name[STORE_NAME_SIZE];
+    bool is_first = true;
+
+    store_table_name(&my->store.scope, table, name);
+    buffer_printf(&my->sql, "%s ON DUPLICATE KEY UPDATE ", my->is_mariadb ? "" : " AS new");
+    for (uint32_t i = 0; i < table->n_columns; i++) {
+        if (table->columns[i].is_key || !store_group_has(group, i))
+            continue;
+        buffer_puts(&my->sql, is_first ? "" : ", ");
+        print_assignment(&my->sql, my->is_mariadb, name, table->columns[i].name, group->operations[i]);
+        is_first = false;
+    }
+    if (!table->is_shared) {
+        const char *given = my->is_mariadb ? "VALUES(readside_partition)" : "new.readside_partition";
+
+        buffer_printf(&my->sql, "%sreadside_partition = IF(`%s`.readside_partition = %s, %s, NULL)", is_first ? "" : ", ", name, given,
+                      given);
+    } else if (is_first) {
+        buffer_printf(&my->sql, "`%s` = `%s`.`%s`", table->columns[table->keys[0]].name, name, table->columns[table->keys[0]].name);
+    }
+}
+
+static int print_values(struct my_store *my, const struct change_group *group, const struct row *row, struct error *ret_error)
+{
+    const struct table *table = group->table;
+    bool is_first = true;
+    int result = 0;
+
+    buffer_putc(&my->sql, '(');
+    for (uint32_t i = 0; i < table->n_columns && result == 0; i++) {
+        if (!store_group_has(group, i))
+            continue;
+        buffer_puts(&my->sql, is_first ? "" : ", ");
+        result = my_print_cell(&my->sql, &table->columns[i], &row->cells[i], ret_error);
+        is_first = false;
+    }
+    if (!table->is_shared)
+        buffer_printf(&my->sql, ", %" PRId32, row->partition);
+    buffer_putc(&my->sql, ')');
+    return result;
+}
+
+/* ---- Rows of other partitions ---- */
+
+static size_t show_key(const struct table *table, const struct row *row, char *ret_text, size_t size)
+{
+    struct buffer text = BUFFER_INIT;
+    size_t n;
+
+    for (uint32_t i = 0; i < table->n_keys; i++) {
+        const struct column *column = &table->columns[table->keys[i]];
+        const struct cell *cell = &row->cells[table->keys[i]];
+        struct error ignored;
+
+        buffer_puts(&text, i > 0 ? ", " : "");
+        if (column->type == RS_TEXT)
+            buffer_append(&text, cell->as.data, cell->size < 80 ? cell->size : 80);
+        else if (my_print_cell(&text, column, cell, &ignored) != 0)
+            buffer_putc(&text, '?');
+    }
+    n = (size_t)snprintf(ret_text, size, "%.*s", (int)text.size, text.data == NULL ? "" : text.data);
+    buffer_free(&text);
+    return n;
+}
+
+static int name_foreign(struct my_store *my, void *context, size_t index, MYSQL_RES *rows, uint64_t n_affected, struct error *ret_error)
+{
+    const struct run *run = context;
+    const struct row *row = run->group->rows[run->first + index];
+    MYSQL_ROW found = rows == NULL ? NULL : mysql_fetch_row(rows);
+    char key[200], words[500];
+
+    (void)my, (void)n_affected;
+    if (found == NULL)
+        return 0;
+    show_key(row->table, row, key, sizeof key);
+    snprintf(words, sizeof words, "row %s of %s belongs to partition %s, and an event of partition %" PRId32 " touches it", key,
+             row->table->name, found[0], row->partition);
+    return refuse_foreign_row(words, ret_error);
+}
+
+/* HALT, and which row it is; 0 when there is none. */
+static int look_for_foreign(struct my_store *my, struct run *run, struct error *ret_error)
+{
+    char name[STORE_NAME_SIZE];
+
+    store_table_name(&my->store.scope, run->group->table, name);
+    buffer_clear(&my->sql);
+    for (size_t i = 0; i < run->n; i++) {
+        const struct row *row = run->group->rows[run->first + i];
+
+        buffer_printf(&my->sql, "%sSELECT readside_partition FROM `%s` WHERE ", i > 0 ? "; " : "", name);
+        print_row_key(&my->sql, row);
+        buffer_printf(&my->sql, " AND readside_partition <> %" PRId32, row->partition);
+    }
+    return my_script(my, &my->sql, name_foreign, run, ret_error);
+}
+
+/* ---- Statements ---- */
+
+static int count_affected(struct my_store *my, void *context, size_t index, MYSQL_RES *rows, uint64_t n_affected, struct error *ret_error)
+{
+    uint64_t *n = context;
+
+    (void)my, (void)index, (void)rows, (void)ret_error;
+    *n += n_affected;
+    return 0;
+}
+
+static int upsert(struct my_store *my, struct run *run, struct error *ret_error)
+{
+    struct error failure = {0}, foreign = {0};
+    int result = my_script(my, &my->sql, NULL, NULL, &failure);
+
+    if (result == 0)
+        return 0;
+    if (strcmp(failure.code, "1048") == 0 && !run->group->table->is_shared && my->connection != NULL) {
+        int found = look_for_foreign(my, run, &foreign);
+
+        if (found != 0) {
+            if (ret_error != NULL)
+                *ret_error = foreign;
+            return found;
+        }
+    }
+    if (ret_error != NULL)
+        *ret_error = failure;
+    return result;
+}
+
+/* Fewer than there are rows: some were not there, or are another partition's. */
+static int delete(struct my_store *my, struct run *run, struct error *ret_error)
+{
+    uint64_t n = 0;
+    int result = my_script(my, &my->sql, count_affected, &n, ret_error);
+
+    return result == 0 && n < run->n ? look_for_foreign(my, run, ret_error) : result;
+}
+
+static int send_run(struct my_store *my, struct run *run, struct error *ret_error)
+{
+    int result;
+
+    if (run->group->change == CHANGE_UPSERT)
+        print_upsert_tail(my, run->group);
+    if (buffer_failed(&my->sql))
+        return my_out_of_memory(ret_error);
+    if (my->sql.size >= my->packet_bytes)
+        return error_set(ret_error, ERROR_POISON, "table %s: a row takes more than the %" PRIu64 " bytes of a statement; raise "
+                         "max_allowed_packet on the server", run->group->table->name, my->packet_bytes);
+    result = run->group->change == CHANGE_UPSERT ? upsert(my, run, ret_error) : delete(my, run, ret_error);
+    if (result != 0 && result != ERROR_HALT && ret_error != NULL)
+        error_wrap(ret_error, "table %s", run->group->table->name);
+    return result;
+}
+
+static int print_row(struct my_store *my, const struct run *run, size_t at, struct error *ret_error)
+{
+    const struct row *row = run->group->rows[at];
+    bool is_first = at == run->first;
+    char name[STORE_NAME_SIZE];
+
+    if (run->group->change == CHANGE_UPSERT) {
+        if (is_first)
+            print_upsert_head(my, run->group);
+        else
+            buffer_putc(&my->sql, ',');
+        return print_values(my, run->group, row, ret_error);
+    }
+    store_table_name(&my->store.scope, run->group->table, name);
+    buffer_printf(&my->sql, is_first ? "DELETE FROM `%s` WHERE (" : " OR (", name);
+    print_row_key(&my->sql, row);
+    buffer_printf(&my->sql, " AND readside_partition = %" PRId32 ")", row->partition);
+    return 0;
+}
+
+static int write_group(struct my_store *my, const struct change_group *group, struct error *ret_error)
+{
+    size_t limit = my->packet_bytes / 4 < MY_STATEMENT_BYTES ? my->packet_bytes / 4 : MY_STATEMENT_BYTES;
+    struct run run = {.group = group};
+    int result = 0;
+
+    buffer_clear(&my->sql);
+    for (size_t i = 0; i < group->n_rows && result == 0; i++) {
+        result = print_row(my, &run, i, ret_error);
+        run.n++;
+        if (result != 0 || (i + 1 < group->n_rows && run.n < ROWS_MAX && my->sql.size < limit))
+            continue;
+        result = send_run(my, &run, ret_error);
+        run = (struct run){.group = group, .first = i + 1};
+        buffer_clear(&my->sql);
+    }
+    return result;
+}
+
+/* ---- Messages ---- */
+
+static void print_nullable(struct buffer *sql, const struct rs_bytes *bytes)
+{
+    if (bytes->data == NULL)
+        buffer_puts(sql, "NULL");
+    else
+        my_print_bytes(sql, bytes->data, bytes->size);
+}
+
+static void print_message(struct my_store *my, const struct outbox_message *message)
+{
+    struct buffer headers = BUFFER_INIT, *sql = &my->sql;
+
+    store_print_headers(&headers, message);
+    buffer_putc(sql, '(');
+    my_print_string(sql, my->store.scope.pipeline);
+    buffer_printf(sql, ", %" PRId32 ", ", my->store.scope.version);
+    my_print_string(sql, message->topic);
+    buffer_puts(sql, ", ");
+    print_nullable(sql, &message->key);
+    buffer_puts(sql, ", ");
+    print_nullable(sql, &message->value);
+    buffer_puts(sql, ", ");
+    my_print_text(sql, headers.data, headers.size);
+    buffer_puts(sql, ", ");
+    my_print_string(sql, message->source_topic);
+    buffer_printf(sql, ", %" PRId32 ", %" PRId64 ")", message->source_partition, message->source_offset);
+    buffer_free(&headers);
+}
+
+static int write_messages(struct my_store *my, const struct outbox_message *messages, size_t n, struct error *ret_error)
+{
+    size_t limit = my->packet_bytes / 4 < MY_STATEMENT_BYTES ? my->packet_bytes / 4 : MY_STATEMENT_BYTES;
+    int result = 0;
+
+    buffer_clear(&my->sql);
+    for (size_t i = 0; i < n && result == 0; i++) {
+        buffer_puts(&my->sql, my->sql.size > 0 ? "," : "INSERT INTO readside_outbox (pipeline, version, topic, `key`, `value`, headers, "
+                                                       "source_topic, source_part, source_offset) VALUES ");
+        print_message(my, &messages[i]);
+        if (i + 1 < n && my->sql.size < limit)
+            continue;
+        if (my->sql.size >= my->packet_bytes)
+            return error_set(ret_error, ERROR_POISON, "a message takes more than the %" PRIu64 " bytes of a statement; raise "
+                             "max_allowed_packet on the server", my->packet_bytes);
+        result = my_script(my, &my->sql, NULL, NULL, ret_error);
+        buffer_clear(&my->sql);
+    }
+    return result;
+}
+
+/* ---- The whole ---- */
+
+static int write_all(struct my_store *my, struct error *ret_error)
+{
+    const struct change_group *groups;
+    const struct outbox_message *messages;
+    size_t n_groups, n_messages;
+    int result = my_move(my, ret_error);
+
+    if (result != 0 || my->write.batch == NULL)
+        return result;
+    groups = batch_groups(my->write.batch, &n_groups);
+    messages = batch_outbox(my->write.batch, &n_messages);
+    for (size_t i = 0; i < n_groups && result == 0; i++)
+        result = write_group(my, &groups[i], ret_error);
+    return n_messages > 0 && result == 0 ? write_messages(my, messages, n_messages, ret_error) : result;
+}
+
+int my_write(struct my_store *my, struct error *ret_error)
+{
+    return my_transaction(my, write_all, ret_error);
+}
