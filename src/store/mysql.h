@@ -34,8 +34,9 @@ struct my_thread;
 struct my_uri {
     char *host, *user, *password, *database, *socket, *ca, *certificate, *key;
     unsigned port;
-    bool is_plain; /* tls=off */
+    bool is_plain;      /* tls=off */
     bool is_unverified; /* tls=unverified */
+    bool is_verified;   /* tls=verified, also where that is not the default */
 };
 
 /* A row that a read has found. */
@@ -150,8 +151,7 @@ uint32_t my_key_share(const struct table *table, const uint32_t *columns, uint32
 void my_print_text(struct buffer *sql, const char *data, size_t size); /* in quotes */
 void my_print_string(struct buffer *sql, const char *string);          /* NULL: NULL */
 void my_print_bytes(struct buffer *sql, const void *data, size_t size);
-/* POISON: the type cannot hold it. */
-int my_print_cell(struct buffer *sql, const struct column *column, const struct cell *cell, struct error *ret_error) MUST_CHECK;
+void my_print_cell(struct buffer *sql, const struct column *column, const struct cell *cell);
 int my_read_cell(struct my_store *my, const struct column *column, const char *data, size_t size, struct cell *ret_cell,
                  struct error *ret_error) MUST_CHECK;
 extern const char my_text_collation[]; /* for both dialects, in DDL */

@@ -38,7 +38,8 @@ static int set_options(struct my_store *my, struct error *ret_error)
     const struct store_settings *settings = &my->store.settings;
     unsigned connect = seconds_of(settings->connect_timeout_us), local_infile = 0, protocol = MYSQL_PROTOCOL_TCP;
     unsigned answer = seconds_of(settings->statement_timeout_us) + PATIENCE_SECONDS;
-    bool is_plain = my->uri.is_plain || (my_uri_is_local(&my->uri) && my->uri.ca == NULL);
+    bool is_asked = my->uri.ca != NULL || my->uri.is_verified || my->uri.is_unverified;
+    bool is_plain = my->uri.is_plain || (my_uri_is_local(&my->uri) && !is_asked);
     MYSQL *connection = my->connection;
 
     answer = settings->statement_timeout_us <= 0 ? 0 : answer < connect ? connect : answer;

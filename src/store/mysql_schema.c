@@ -66,11 +66,8 @@ void my_print_host_table(struct buffer *sql, const struct host_table *table)
 
 static void print_fallback(struct buffer *sql, const struct column *column)
 {
-    struct error ignored;
-
     buffer_puts(sql, " DEFAULT (");
-    if (my_print_cell(sql, column, &column->fallback, &ignored) != 0)
-        buffer_puts(sql, "NULL");
+    my_print_cell(sql, column, &column->fallback);
     buffer_putc(sql, ')');
 }
 

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { INDEX_CHARACTERS = 191, VARCHAR_MAX = 768, SCALE_MAX = 30 };
+enum { VARCHAR_MAX = 768 };
 
 /* Compares byte by byte and without padding: each server knows only its own, and passes over what is for the other. */
 const char my_text_collation[] = "CHARACTER SET utf8mb4 COLLATE /*!80017 utf8mb4_0900_bin */ /*M! utf8mb4_nopad_bin */";
@@ -139,61 +139,56 @@ void my_print_bytes(struct buffer *sql, const void *data, size_t size)
     buffer_putc(sql, '\'');
 }
 
-/* 'YYYY-MM-DD HH:MM:SS.ffffff'. The server's years have four digits. */
-static int print_time(struct buffer *sql, const struct column *column, const struct cell *cell, struct error *ret_error)
+/* 'YYYY-MM-DD HH:MM:SS.ffffff'; the fold has judged the year. */
+static void print_time(struct buffer *sql, const struct column *column, const struct cell *cell)
 {
     char text[TEXT_TIMESTAMP_SIZE > TEXT_DATE_SIZE ? TEXT_TIMESTAMP_SIZE : TEXT_DATE_SIZE];
 
-    if (column->type == RS_DATE)
+    if (column->type == RS_DATE) {
         text_print_date((int32_t)cell->as.integer, text);
-    else
+    } else {
         text_print_timestamp(cell->as.integer, text);
-    if (strcspn(text + (text[0] == '-'), "-") != 4 || text[0] == '-')
-        return error_set(ret_error, ERROR_POISON, "column %s: %s is out of the years 0000 to 9999, which are all that the store can hold",
-                         column->name, text);
-    if (column->type == RS_TIMESTAMP) {
-        text[10] = ' ';
+        text[strcspn(text, "T")] = ' ';
         text[strcspn(text, "Z")] = '\0';
     }
     buffer_printf(sql, "'%s'", text);
-    return 0;
 }
 
-int my_print_cell(struct buffer *sql, const struct column *column, const struct cell *cell, struct error *ret_error)
+void my_print_cell(struct buffer *sql, const struct column *column, const struct cell *cell)
 {
     char text[64];
 
     if (cell->is_null) {
         buffer_puts(sql, "NULL");
-        return 0;
+        return;
     }
     switch (column->type) {
     case RS_INT:
     case RS_BOOL:
         buffer_printf(sql, "%" PRId64, cell->as.integer);
-        return 0;
+        return;
     case RS_REAL:
         buffer_printf(sql, "%.17e", cell->as.real);
-        return 0;
+        return;
     case RS_DECIMAL:
         text[decimal_print(decimal_make(cell->as.decimal, (int32_t)column->scale), text)] = '\0';
         buffer_puts(sql, text);
-        return 0;
+        return;
     case RS_TEXT:
     case RS_JSON:
         my_print_text(sql, cell->as.data, cell->size);
-        return 0;
+        return;
     case RS_BYTES:
         my_print_bytes(sql, cell->as.data, cell->size);
-        return 0;
+        return;
     case RS_UUID:
         my_print_bytes(sql, cell->as.uuid, 16);
-        return 0;
+        return;
     case RS_TIMESTAMP:
     case RS_DATE:
-        return print_time(sql, column, cell, ret_error);
+        print_time(sql, column, cell);
+        return;
     }
-    return error_set(ret_error, ERROR_BUG, "column %s has no type", column->name);
 }
 
 /* ---- Reading ---- */

@@ -108,7 +108,8 @@ static int read_tls(struct my_uri *uri, const char *value, size_t size, struct e
 {
     uri->is_plain = size == 3 && memcmp(value, "off", 3) == 0;
     uri->is_unverified = size == 10 && memcmp(value, "unverified", 10) == 0;
-    if (uri->is_plain || uri->is_unverified || (size == 8 && memcmp(value, "verified", 8) == 0))
+    uri->is_verified = size == 8 && memcmp(value, "verified", 8) == 0;
+    if (uri->is_plain || uri->is_unverified || uri->is_verified)
         return 0;
     return refuse("tls is neither verified, unverified nor off", ret_error);
 }

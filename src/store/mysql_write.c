@@ -25,11 +25,9 @@ void my_print_key(struct buffer *sql, const struct table *table, const struct ce
 {
     for (uint32_t i = 0; i < table->n_keys; i++) {
         const struct column *column = &table->columns[table->keys[i]];
-        struct error ignored;
 
         buffer_printf(sql, "%s`%s` = ", i > 0 ? " AND " : "", column->name);
-        if (my_print_cell(sql, column, keys[i], &ignored) != 0)
-            buffer_puts(sql, "NULL"); /* a key that the store cannot hold is in no row */
+        my_print_cell(sql, column, keys[i]);
     }
 }
 
@@ -104,47 +102,42 @@ static void print_upsert_tail(struct my_store *my, const struct change_group *gr
     }
 }
 
-static int print_values(struct my_store *my, const struct change_group *group, const struct row *row, struct error *ret_error)
+static void print_values(struct my_store *my, const struct change_group *group, const struct row *row)
 {
     const struct table *table = group->table;
     bool is_first = true;
-    int result = 0;
 
     buffer_putc(&my->sql, '(');
-    for (uint32_t i = 0; i < table->n_columns && result == 0; i++) {
+    for (uint32_t i = 0; i < table->n_columns; i++) {
         if (!store_group_has(group, i))
             continue;
         buffer_puts(&my->sql, is_first ? "" : ", ");
-        result = my_print_cell(&my->sql, &table->columns[i], &row->cells[i], ret_error);
+        my_print_cell(&my->sql, &table->columns[i], &row->cells[i]);
         is_first = false;
     }
     if (!table->is_shared)
         buffer_printf(&my->sql, ", %" PRId32, row->partition);
     buffer_putc(&my->sql, ')');
-    return result;
 }
 
 /* ---- Rows of other partitions ---- */
 
-static size_t show_key(const struct table *table, const struct row *row, char *ret_text, size_t size)
+static void show_key(const struct table *table, const struct row *row, char *ret_text, size_t size)
 {
     struct buffer text = BUFFER_INIT;
-    size_t n;
 
     for (uint32_t i = 0; i < table->n_keys; i++) {
         const struct column *column = &table->columns[table->keys[i]];
         const struct cell *cell = &row->cells[table->keys[i]];
-        struct error ignored;
 
         buffer_puts(&text, i > 0 ? ", " : "");
         if (column->type == RS_TEXT)
             buffer_append(&text, cell->as.data, cell->size < 80 ? cell->size : 80);
-        else if (my_print_cell(&text, column, cell, &ignored) != 0)
-            buffer_putc(&text, '?');
+        else
+            my_print_cell(&text, column, cell);
     }
-    n = (size_t)snprintf(ret_text, size, "%.*s", (int)text.size, text.data == NULL ? "" : text.data);
+    snprintf(ret_text, size, "%.*s", (int)text.size, text.data == NULL ? "" : text.data);
     buffer_free(&text);
-    return n;
 }
 
 static int name_foreign(struct my_store *my, void *context, size_t index, MYSQL_RES *rows, uint64_t n_affected, struct error *ret_error)
@@ -238,7 +231,7 @@ static int send_run(struct my_store *my, struct run *run, struct error *ret_erro
     return result;
 }
 
-static int print_row(struct my_store *my, const struct run *run, size_t at, struct error *ret_error)
+static void print_row(struct my_store *my, const struct run *run, size_t at)
 {
     const struct row *row = run->group->rows[at];
     bool is_first = at == run->first;
@@ -249,13 +242,13 @@ static int print_row(struct my_store *my, const struct run *run, size_t at, stru
             print_upsert_head(my, run->group);
         else
             buffer_putc(&my->sql, ',');
-        return print_values(my, run->group, row, ret_error);
+        print_values(my, run->group, row);
+        return;
     }
     store_table_name(&my->store.scope, run->group->table, name);
     buffer_printf(&my->sql, is_first ? "DELETE FROM `%s` WHERE (" : " OR (", name);
     print_row_key(&my->sql, row);
     buffer_printf(&my->sql, " AND readside_partition = %" PRId32 ")", row->partition);
-    return 0;
 }
 
 static int write_group(struct my_store *my, const struct change_group *group, struct error *ret_error)
@@ -266,9 +259,9 @@ static int write_group(struct my_store *my, const struct change_group *group, st
 
     buffer_clear(&my->sql);
     for (size_t i = 0; i < group->n_rows && result == 0; i++) {
-        result = print_row(my, &run, i, ret_error);
+        print_row(my, &run, i);
         run.n++;
-        if (result != 0 || (i + 1 < group->n_rows && run.n < ROWS_MAX && my->sql.size < limit))
+        if (i + 1 < group->n_rows && run.n < ROWS_MAX && my->sql.size < limit)
             continue;
         result = send_run(my, &run, ret_error);
         run = (struct run){.group = group, .first = i + 1};

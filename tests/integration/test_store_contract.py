@@ -29,3 +29,8 @@ def test_contract(program, store):
 
 def test_server_faults(pg_store):
     run("postgres_contract", **environment(pg_store))
+
+
+@pytest.mark.parametrize("store", ["mariadb", "mysql"], indirect=True)
+def test_mysql_faults(store):
+    run("mysql_contract", **environment(store))
