@@ -5,6 +5,8 @@
 
 #include "store/mysql.h"
 
+#include <unistd.h>
+
 #ifdef MYSQL_CLIENT_MARIADB
 
 int my_client_set_tls(MYSQL *connection, const struct my_uri *uri, bool is_plain, struct error *ret_error)

@@ -35,7 +35,7 @@ static int class_of_number(unsigned number)
         {1441, ERROR_POISON}, {1367, ERROR_POISON}, {3140, ERROR_POISON}, {3819, ERROR_POISON}, {4025, ERROR_POISON},
         {1644, ERROR_POISON}, {1300, ERROR_POISON},
         {1045, ERROR_CONFIG}, {1044, ERROR_CONFIG}, {1049, ERROR_CONFIG}, {1142, ERROR_CONFIG}, {1143, ERROR_CONFIG},
-        {1227, ERROR_CONFIG}, {1273, ERROR_CONFIG}, {1115, ERROR_CONFIG}, {1193, ERROR_CONFIG}, {2059, ERROR_CONFIG},
+        {1095, ERROR_CONFIG}, {1227, ERROR_CONFIG}, {1273, ERROR_CONFIG}, {1115, ERROR_CONFIG}, {1193, ERROR_CONFIG}, {2059, ERROR_CONFIG},
         {2061, ERROR_CONFIG}, {2026, ERROR_CONFIG}, {2019, ERROR_CONFIG},
     };
 
@@ -73,6 +73,8 @@ static const char *hint_of(unsigned number)
     switch (number) {
     case 1153:
         return " (raise max_allowed_packet on the server)";
+    case 1095:
+        return " (all workers of a pipeline must log in as the same user)";
     case 1142:
     case 1044:
     case 1227:
