@@ -220,6 +220,7 @@ static void close_store(struct store *store)
     struct my_store *my = my_of(store);
 
     my_thread_end(my);
+    my_forget_statements(my);
     if (my->connection != NULL)
         mysql_close(my->connection);
     my_uri_free(&my->uri);

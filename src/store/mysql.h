@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/buffer.h"
+#include "base/text.h"
 #include "store/driver.h"
 #include "store/findings.h"
 #include "store/host_tables.h"
@@ -46,6 +47,19 @@ struct my_found {
     int32_t partition;
 };
 
+/* Some of a group's rows, in one statement. */
+struct my_rows {
+    const struct change_group *group;
+    size_t first, n;
+};
+
+enum { MY_STATEMENTS_MAX = 64 }; /* prepared shapes; when there are more, all are prepared anew */
+
+struct my_statement {
+    char *sql;
+    MYSQL_STMT *handle;
+};
+
 struct my_store {
     struct store store; /* first */
     struct my_uri uri;
@@ -60,7 +74,8 @@ struct my_store {
     unsigned n_backends;
     struct arena *arena; /* of results, until the next operation */
     struct buffer sql;   /* scratch for the statement being built */
-    char failed_table[STORE_NAME_SIZE];
+    struct my_statement statements[MY_STATEMENTS_MAX];
+    size_t n_statements;
 
     /* the operation under way */
     struct store_position *positions;
@@ -125,8 +140,11 @@ void my_disconnect(struct my_store *my);
 
 /* ---- mysql_query.c ---- */
 
-/* The connection's last error: its class and words. A connection that is lost is dropped. what: "table accounts", or NULL. */
-int my_error(struct my_store *my, const char *what, struct error *ret_error);
+/* The last error of the connection, or the statement: its class and words. A connection that is lost is dropped. */
+int my_error(struct my_store *my, struct error *ret_error);
+int my_statement_error(struct my_store *my, MYSQL_STMT *statement, struct error *ret_error);
+/* The server has its time for a statement, from now on. */
+void my_await(struct my_store *my);
 int my_execute(struct my_store *my, const char *sql, struct error *ret_error) MUST_CHECK;
 /* A query's whole result; NULL in *ret_result where the statement has none. */
 int my_query(struct my_store *my, const char *sql, MYSQL_RES **ret_result, struct error *ret_error) MUST_CHECK;
@@ -151,6 +169,7 @@ uint32_t my_key_share(const struct table *table, const uint32_t *columns, uint32
 void my_print_text(struct buffer *sql, const char *data, size_t size); /* in quotes */
 void my_print_string(struct buffer *sql, const char *string);          /* NULL: NULL */
 void my_print_bytes(struct buffer *sql, const void *data, size_t size);
+void my_time_text(const struct column *column, const struct cell *cell, char ret_text[TEXT_TIMESTAMP_SIZE]); /* timestamp, date */
 void my_print_cell(struct buffer *sql, const struct column *column, const struct cell *cell);
 int my_read_cell(struct my_store *my, const struct column *column, const char *data, size_t size, struct cell *ret_cell,
                  struct error *ret_error) MUST_CHECK;
@@ -194,6 +213,13 @@ void my_print_host_table(struct buffer *sql, const struct host_table *table);
 /* "BASE TABLE", "VIEW", or "" */
 int my_relation_kind(struct my_store *my, const char *name, char ret_kind[32], struct error *ret_error);
 int my_view_shows(struct my_store *my, const char *view, const char *name, bool *ret_shows, struct error *ret_error);
+
+/* ---- mysql_bulk.c: array binding, MariaDB's ---- */
+
+bool my_can_bulk(const struct my_store *my);
+/* Runs the statement, which has a place for each column of the group (and the partition, but for shared tables), with those rows. */
+int my_bulk(struct my_store *my, const char *sql, const struct my_rows *rows, struct error *ret_error) MUST_CHECK;
+void my_forget_statements(struct my_store *my);
 
 /* ---- mysql_write.c, mysql_read.c ---- */
 

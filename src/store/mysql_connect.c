@@ -20,6 +20,7 @@ void my_disconnect(struct my_store *my)
     if (my->connection == NULL)
         return;
     my_thread_watch(my->thread, -1);
+    my_forget_statements(my);
     mysql_close(my->connection);
     my->connection = NULL;
 }
@@ -80,7 +81,7 @@ static int open_connection(struct my_store *my, struct error *ret_error)
     if (result == 0 &&
         mysql_real_connect(my->connection, uri->socket != NULL ? NULL : uri->host, uri->user, password, uri->database, uri->port,
                            uri->socket, CLIENT_MULTI_STATEMENTS | CLIENT_FOUND_ROWS) == NULL) {
-        result = my_error(my, NULL, &failure);
+        result = my_error(my, &failure);
         result = result == ERROR_BUG ? ERROR_TRANSIENT : result;
         result = error_set(ret_error, result, "cannot connect to %s%s%s: %s", uri->socket != NULL ? "the socket " : "",
                            uri->socket != NULL ? uri->socket : uri->host, my->store.settings.password == NULL && password == NULL

@@ -89,22 +89,19 @@ static const char *hint_of(unsigned number)
     }
 }
 
-int my_error(struct my_store *my, const char *what, struct error *ret_error)
+static int judge(struct my_store *my, unsigned number, const char *state, const char *words, struct error *ret_error)
 {
-    unsigned number = mysql_errno(my->connection);
     int class = class_of_number(number);
-    bool is_missing = number == 1146;
+    bool is_missing = number == 1146, is_ours = number >= 2000 && number < 3000;
 
     if (class == 0)
-        class = is_lost(number) ? ERROR_TRANSIENT : class_of_state(mysql_sqlstate(my->connection));
+        class = is_lost(number) ? ERROR_TRANSIENT : class_of_state(state);
     if (is_missing || number == 1054)
         class = ERROR_CONFIG;
-    if (number >= 2000 && number < 3000)
-        error_set(ret_error, class, "%s%sthe connection to the server: %s%s", what == NULL ? "" : what, what == NULL ? "" : ": ",
-                  mysql_error(my->connection), hint_of(number));
+    if (is_ours)
+        error_set(ret_error, class, "the connection to the server: %s%s", words, hint_of(number));
     else
-        error_set(ret_error, class, "%s%s%s says %u: %s%s", what == NULL ? "" : what, what == NULL ? "" : ": ",
-                  my->is_mariadb ? "MariaDB" : "MySQL", number, mysql_error(my->connection), hint_of(number));
+        error_set(ret_error, class, "%s says %u: %s%s", my->is_mariadb ? "MariaDB" : "MySQL", number, words, hint_of(number));
     if (ret_error != NULL && is_missing)
         memcpy(ret_error->code, STORE_MISSING, sizeof STORE_MISSING);
     else if (ret_error != NULL)
@@ -114,6 +111,16 @@ int my_error(struct my_store *my, const char *what, struct error *ret_error)
     return class;
 }
 
+int my_error(struct my_store *my, struct error *ret_error)
+{
+    return judge(my, mysql_errno(my->connection), mysql_sqlstate(my->connection), mysql_error(my->connection), ret_error);
+}
+
+int my_statement_error(struct my_store *my, MYSQL_STMT *statement, struct error *ret_error)
+{
+    return judge(my, mysql_stmt_errno(statement), mysql_stmt_sqlstate(statement), mysql_stmt_error(statement), ret_error);
+}
+
 static int not_connected(struct error *ret_error)
 {
     return error_set(ret_error, ERROR_TRANSIENT, "not connected to the server");
@@ -121,8 +128,7 @@ static int not_connected(struct error *ret_error)
 
 /* ---- Statements ---- */
 
-/* From now on the server has its time for a statement. */
-static void await_answer(struct my_store *my)
+void my_await(struct my_store *my)
 {
     int64_t limit_us = my->store.settings.statement_timeout_us, deadline_us;
     int64_t lock_us = my->store.settings.lock_timeout_us;
@@ -138,8 +144,8 @@ static int send(struct my_store *my, const char *sql, size_t size, struct error 
 {
     if (my->connection == NULL)
         return not_connected(ret_error);
-    await_answer(my);
-    return mysql_real_query(my->connection, sql, size) == 0 ? 0 : my_error(my, NULL, ret_error);
+    my_await(my);
+    return mysql_real_query(my->connection, sql, size) == 0 ? 0 : my_error(my, ret_error);
 }
 
 int my_query(struct my_store *my, const char *sql, MYSQL_RES **ret_result, struct error *ret_error)
@@ -150,7 +156,7 @@ int my_query(struct my_store *my, const char *sql, MYSQL_RES **ret_result, struc
     if (result != 0)
         return result;
     *ret_result = mysql_store_result(my->connection);
-    return *ret_result != NULL || mysql_field_count(my->connection) == 0 ? 0 : my_error(my, NULL, ret_error);
+    return *ret_result != NULL || mysql_field_count(my->connection) == 0 ? 0 : my_error(my, ret_error);
 }
 
 int my_execute(struct my_store *my, const char *sql, struct error *ret_error)
@@ -202,16 +208,16 @@ int my_script(struct my_store *my, const struct buffer *sql, my_on_result on_res
         MYSQL_RES *rows = mysql_store_result(my->connection);
 
         if (rows == NULL && mysql_field_count(my->connection) != 0)
-            result = my_error(my, NULL, ret_error);
+            result = my_error(my, ret_error);
         else if (on_result != NULL)
             result = on_result(my, context, i, rows, mysql_affected_rows(my->connection), ret_error);
         mysql_free_result(rows);
         if (result != 0)
             break;
-        await_answer(my);
+        my_await(my);
         next = mysql_next_result(my->connection);
         if (next > 0)
-            return my_error(my, NULL, ret_error);
+            return my_error(my, ret_error);
     }
     if (result != 0)
         drain(my);

@@ -139,19 +139,16 @@ void my_print_bytes(struct buffer *sql, const void *data, size_t size)
     buffer_putc(sql, '\'');
 }
 
-/* 'YYYY-MM-DD HH:MM:SS.ffffff'; the fold has judged the year. */
-static void print_time(struct buffer *sql, const struct column *column, const struct cell *cell)
+/* YYYY-MM-DD HH:MM:SS.ffffff; the fold has judged the year. */
+void my_time_text(const struct column *column, const struct cell *cell, char ret_text[TEXT_TIMESTAMP_SIZE])
 {
-    char text[TEXT_TIMESTAMP_SIZE > TEXT_DATE_SIZE ? TEXT_TIMESTAMP_SIZE : TEXT_DATE_SIZE];
-
     if (column->type == RS_DATE) {
-        text_print_date((int32_t)cell->as.integer, text);
-    } else {
-        text_print_timestamp(cell->as.integer, text);
-        text[strcspn(text, "T")] = ' ';
-        text[strcspn(text, "Z")] = '\0';
+        text_print_date((int32_t)cell->as.integer, ret_text);
+        return;
     }
-    buffer_printf(sql, "'%s'", text);
+    text_print_timestamp(cell->as.integer, ret_text);
+    ret_text[strcspn(ret_text, "T")] = ' ';
+    ret_text[strcspn(ret_text, "Z")] = '\0';
 }
 
 void my_print_cell(struct buffer *sql, const struct column *column, const struct cell *cell)
@@ -186,7 +183,8 @@ void my_print_cell(struct buffer *sql, const struct column *column, const struct
         return;
     case RS_TIMESTAMP:
     case RS_DATE:
-        print_time(sql, column, cell);
+        my_time_text(column, cell, text);
+        buffer_printf(sql, "'%s'", text);
         return;
     }
 }

@@ -1,7 +1,7 @@
 /*
  * mysql_write - one batch: the compare-and-set of the positions, rows, messages, in one transaction. See mysql.h.
  *
- * Rows go as upserts of many rows, cut where a statement becomes long. A row of another partition makes its statement fail: it sets
+ * Rows go as upserts of many rows, by array binding where there is such a thing, cut where a statement becomes long. A row of another partition makes its statement fail: it sets
  * readside_partition to null, which the column refuses; then the row is looked for, and named.
  */
 #include "store/mysql.h"
@@ -11,13 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ROWS_MAX = 512 }; /* of one statement: more is no faster */
-
-/* A run of a group's rows, in one statement. */
-struct run {
-    const struct change_group *group;
-    size_t first, n;
-};
+enum { ROWS_MAX = 512, BULK_MAX = 8192 }; /* of one statement: more is no faster */
 
 /* ---- Printing ---- */
 
@@ -142,7 +136,7 @@ static void show_key(const struct table *table, const struct row *row, char *ret
 
 static int name_foreign(struct my_store *my, void *context, size_t index, MYSQL_RES *rows, uint64_t n_affected, struct error *ret_error)
 {
-    const struct run *run = context;
+    const struct my_rows *run = context;
     const struct row *row = run->group->rows[run->first + index];
     MYSQL_ROW found = rows == NULL ? NULL : mysql_fetch_row(rows);
     char key[200], words[500];
@@ -157,7 +151,7 @@ static int name_foreign(struct my_store *my, void *context, size_t index, MYSQL_
 }
 
 /* HALT, and which row it is; 0 when there is none. */
-static int look_for_foreign(struct my_store *my, struct run *run, struct error *ret_error)
+static int look_for_foreign(struct my_store *my, struct my_rows *run, struct error *ret_error)
 {
     char name[STORE_NAME_SIZE];
 
@@ -184,10 +178,10 @@ static int count_affected(struct my_store *my, void *context, size_t index, MYSQ
     return 0;
 }
 
-static int upsert(struct my_store *my, struct run *run, struct error *ret_error)
+/* What an upsert has failed with, or the row of another partition that made it fail. */
+static int judge_upsert(struct my_store *my, struct my_rows *run, int result, const struct error *why, struct error *ret_error)
 {
-    struct error failure = {0}, foreign = {0};
-    int result = my_script(my, &my->sql, NULL, NULL, &failure);
+    struct error failure = *why, foreign = {0};
 
     if (result == 0)
         return 0;
@@ -205,8 +199,16 @@ static int upsert(struct my_store *my, struct run *run, struct error *ret_error)
     return result;
 }
 
+static int upsert(struct my_store *my, struct my_rows *run, struct error *ret_error)
+{
+    struct error failure = {0};
+    int result = my_script(my, &my->sql, NULL, NULL, &failure);
+
+    return judge_upsert(my, run, result, &failure, ret_error);
+}
+
 /* Fewer than there are rows: some were not there, or are another partition's. */
-static int delete(struct my_store *my, struct run *run, struct error *ret_error)
+static int delete(struct my_store *my, struct my_rows *run, struct error *ret_error)
 {
     uint64_t n = 0;
     int result = my_script(my, &my->sql, count_affected, &n, ret_error);
@@ -214,7 +216,7 @@ static int delete(struct my_store *my, struct run *run, struct error *ret_error)
     return result == 0 && n < run->n ? look_for_foreign(my, run, ret_error) : result;
 }
 
-static int send_run(struct my_store *my, struct run *run, struct error *ret_error)
+static int send_run(struct my_store *my, struct my_rows *run, struct error *ret_error)
 {
     int result;
 
@@ -231,7 +233,7 @@ static int send_run(struct my_store *my, struct run *run, struct error *ret_erro
     return result;
 }
 
-static void print_row(struct my_store *my, const struct run *run, size_t at)
+static void print_row(struct my_store *my, const struct my_rows *run, size_t at)
 {
     const struct row *row = run->group->rows[at];
     bool is_first = at == run->first;
@@ -251,10 +253,72 @@ static void print_row(struct my_store *my, const struct run *run, size_t at)
     buffer_printf(&my->sql, " AND readside_partition = %" PRId32 ")", row->partition);
 }
 
-static int write_group(struct my_store *my, const struct change_group *group, struct error *ret_error)
+/* ---- Array binding ---- */
+
+static size_t row_bytes(const struct change_group *group, const struct row *row)
+{
+    size_t bytes = 16;
+
+    for (uint32_t i = 0; i < group->table->n_columns; i++)
+        if (store_group_has(group, i))
+            bytes += 48 + row->cells[i].size;
+    return bytes;
+}
+
+static void print_places(struct my_store *my, const struct change_group *group)
+{
+    uint32_t n = !group->table->is_shared;
+
+    for (uint32_t i = 0; i < group->table->n_columns; i++)
+        n += store_group_has(group, i);
+    for (uint32_t i = 0; i < n; i++)
+        buffer_puts(&my->sql, i == 0 ? "(?" : ", ?");
+    buffer_putc(&my->sql, ')');
+}
+
+static int bulk_upsert(struct my_store *my, struct my_rows *run, size_t bytes, struct error *ret_error)
+{
+    struct error failure = {0};
+    int result;
+
+    if (bytes >= my->packet_bytes)
+        return error_set(ret_error, ERROR_POISON, "table %s: a row takes more than the %" PRIu64 " bytes of a statement; raise "
+                         "max_allowed_packet on the server", run->group->table->name, my->packet_bytes);
+    buffer_clear(&my->sql);
+    print_upsert_head(my, run->group);
+    print_places(my, run->group);
+    print_upsert_tail(my, run->group);
+    result = buffer_failed(&my->sql) ? my_out_of_memory(&failure) : my_bulk(my, my->sql.data, run, &failure);
+    result = judge_upsert(my, run, result, &failure, ret_error);
+    if (result != 0 && result != ERROR_HALT && ret_error != NULL)
+        error_wrap(ret_error, "table %s", run->group->table->name);
+    return result;
+}
+
+static int bulk_group(struct my_store *my, const struct change_group *group, struct error *ret_error)
+{
+    struct my_rows run = {.group = group};
+    size_t bytes = 0;
+    int result = 0;
+
+    for (size_t i = 0; i < group->n_rows && result == 0; i++) {
+        bytes += row_bytes(group, group->rows[i]);
+        run.n++;
+        if (i + 1 < group->n_rows && run.n < BULK_MAX && bytes < my->packet_bytes / 4)
+            continue;
+        result = bulk_upsert(my, &run, bytes, ret_error);
+        run = (struct my_rows){.group = group, .first = i + 1};
+        bytes = 0;
+    }
+    return result;
+}
+
+/* ---- As text ---- */
+
+static int text_group(struct my_store *my, const struct change_group *group, struct error *ret_error)
 {
     size_t limit = my->packet_bytes / 4 < MY_STATEMENT_BYTES ? my->packet_bytes / 4 : MY_STATEMENT_BYTES;
-    struct run run = {.group = group};
+    struct my_rows run = {.group = group};
     int result = 0;
 
     buffer_clear(&my->sql);
@@ -264,7 +328,7 @@ static int write_group(struct my_store *my, const struct change_group *group, st
         if (i + 1 < group->n_rows && run.n < ROWS_MAX && my->sql.size < limit)
             continue;
         result = send_run(my, &run, ret_error);
-        run = (struct run){.group = group, .first = i + 1};
+        run = (struct my_rows){.group = group, .first = i + 1};
         buffer_clear(&my->sql);
     }
     return result;
@@ -336,7 +400,8 @@ static int write_all(struct my_store *my, struct error *ret_error)
     groups = batch_groups(my->write.batch, &n_groups);
     messages = batch_outbox(my->write.batch, &n_messages);
     for (size_t i = 0; i < n_groups && result == 0; i++)
-        result = write_group(my, &groups[i], ret_error);
+        result = groups[i].change == CHANGE_UPSERT && my_can_bulk(my) ? bulk_group(my, &groups[i], ret_error)
+                                                                      : text_group(my, &groups[i], ret_error);
     return n_messages > 0 && result == 0 ? write_messages(my, messages, n_messages, ret_error) : result;
 }
 
