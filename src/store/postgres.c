@@ -77,7 +77,7 @@ int pg_error_of(const PGresult *result, struct error *ret_error)
     error_set(ret_error, class, "PostgreSQL says %s: %s%s%s%s", state, field(result, PG_DIAG_MESSAGE_PRIMARY),
               detail[0] != '\0' ? "; " : "", detail, hint_of(state));
     if (ret_error != NULL)
-        snprintf(ret_error->code, sizeof ret_error->code, "%s", state);
+        snprintf(ret_error->code, sizeof ret_error->code, "%s", strcmp(state, "42P01") == 0 ? STORE_MISSING : state);
     return class;
 }
 

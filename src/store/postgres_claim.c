@@ -58,10 +58,7 @@ static int judge_failure(const struct postgres *pg, struct error *ret_failure)
 
     if (pg_raised_words(pg->results[pg_failed_at(pg)], words))
         return pg_judge_version(&pg->store.scope, words, ret_failure);
-    pg_first_error(pg, ret_failure);
-    if (strcmp(ret_failure->code, "42P01") == 0) /* undefined_table */
-        memcpy(ret_failure->code, STORE_MISSING, sizeof STORE_MISSING);
-    return ret_failure->class;
+    return pg_first_error(pg, ret_failure);
 }
 
 /* COMMIT of a transaction that had failed answers ROLLBACK. */

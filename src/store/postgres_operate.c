@@ -26,11 +26,8 @@ int pg_list_positions(struct store *store, const struct store_position **ret_pos
                       "FROM readside_positions WHERE pipeline = $1 AND version = $2 ORDER BY topic, part",
                       &parameters, &class, ret_error);
     buffer_free(&parameters.bytes);
-    if (result == NULL) {
-        if (ret_error != NULL && strcmp(ret_error->code, "42P01") == 0) /* undefined_table */
-            memcpy(ret_error->code, STORE_MISSING, sizeof STORE_MISSING);
+    if (result == NULL)
         return class;
-    }
     list = realloc(pg->list, ((size_t)PQntuples(result) + 1) * sizeof *list);
     if (list == NULL) {
         PQclear(result);

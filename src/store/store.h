@@ -52,8 +52,8 @@ struct store_settings {
     int64_t statement_timeout_us; /* of one statement; of a whole transaction where that is done in one go (SQLite) */
 };
 
-/* The error's code where what is missing is all that is wrong: the file, or tables that store_create_schema() would make. Claims and
- * inserts give it too: somebody has dropped them since. */
+/* The error's code where what is missing is all that is wrong: the file, or tables that store_create_schema() would make. Claims, inserts
+ * and reads give it too: somebody has dropped them since. */
 #define STORE_MISSING "missing"
 
 /* ---- Requests and results ---- */

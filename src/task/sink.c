@@ -247,9 +247,10 @@ static int end_badly(struct sink *sink, enum sink_operation operation, const str
     if (operation == SINK_CLAIM || operation == SINK_INSERT) {
         sink->is_claim_due = true;
         sink->inserted = INSERT_NOTHING;
-        if (strcmp(failure->code, STORE_MISSING) == 0) /* a reset since this task looked: the next one makes them, or says who must */
-            return error_set(ret_error, ERROR_TRANSIENT, "%s", failure->text);
     }
+    if ((operation == SINK_CLAIM || operation == SINK_INSERT || operation == SINK_READ) && strcmp(failure->code, STORE_MISSING) == 0)
+        /* a reset since this task looked: the next one makes the tables, or says who must */
+        return error_set(ret_error, ERROR_TRANSIENT, "%s", failure->text);
     if (operation == SINK_CONNECT && (failure->class == ERROR_TRANSIENT || sink->has_connected))
         return sink_lose_store(sink, failure, ret_error);
     if (failure->class == ERROR_CONFIG || failure->class == ERROR_BUG) {

@@ -276,7 +276,7 @@ static void make_database(struct scene *scene)
     const char *server = scene_server_uri();
     char sql[200];
 
-    snprintf(scene->space, sizeof scene->space, "%.40s_%d_%u", strrchr(server, '/') + 1, (int)getpid(), number++);
+    snprintf(scene->space, sizeof scene->space, "%.47s_%d_%u", strrchr(server, '/') + 1, (int)getpid(), number++);
     snprintf(scene->uri, sizeof scene->uri, "%.*s/%s", (int)(strrchr(server, '/') - server), server, scene->space);
     open_mysql(scene);
     snprintf(sql, sizeof sql, "CREATE DATABASE %s; USE %s", scene->space, scene->space);

@@ -203,6 +203,30 @@ static void test_another_revision_changes_nothing(void **state)
     scene_free(scene);
 }
 
+static int no_row(void *context, size_t index, const struct cell *cells, int32_t partition, struct error *error)
+{
+    (void)context, (void)index, (void)cells, (void)partition, (void)error;
+    return 0;
+}
+
+/* A reset drops tables under a task whose next operation is a read: worth another start, unlike a table that differs. */
+static void test_a_read_of_a_table_that_is_gone(void **state)
+{
+    struct scene *scene = scene_ready();
+    struct cell key = {.operation = CELL_SET, .as.data = "acc-1", .size = 5};
+    struct wanted_row row = {.table = &scene_tables[ACCOUNTS], .keys = &key};
+    struct store_read read = {.rows = &row, .n_rows = 1, .on_row = no_row};
+    int result;
+
+    (void)state;
+    scene_execute(scene, "DROP VIEW accounts");
+    scene_execute(scene, "DROP TABLE accounts__v1");
+    result = store_start_read(scene->store, &read, &scene->error);
+    assert_int_equal(result == 0 ? scene_finish(scene) : result, ERROR_CONFIG);
+    assert_string_equal(scene->error.code, STORE_MISSING);
+    scene_free(scene);
+}
+
 /* ---- At once: a file lets one in at a time, a server many ---- */
 
 /* Polls until a backend waits for what beside's eye holds. */
@@ -277,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_reset_leaves_the_tables_of_others),
         cmocka_unit_test(test_a_check_tells_whose_tables_they_are),
         cmocka_unit_test(test_another_revision_changes_nothing),
+        cmocka_unit_test(test_a_read_of_a_table_that_is_gone),
     };
     const struct CMUnitTest at_once[] = {
         cmocka_unit_test(test_a_version_that_is_filled_while_it_is_claimed),
