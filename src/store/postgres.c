@@ -77,13 +77,20 @@ int pg_error_of(const PGresult *result, struct error *ret_error)
     error_set(ret_error, class, "PostgreSQL says %s: %s%s%s%s", state, field(result, PG_DIAG_MESSAGE_PRIMARY),
               detail[0] != '\0' ? "; " : "", detail, hint_of(state));
     if (ret_error != NULL)
-        snprintf(ret_error->code, sizeof ret_error->code, "%s", strcmp(state, "42P01") == 0 ? STORE_MISSING : state);
+        snprintf(ret_error->code, sizeof ret_error->code, "%s", state);
     return class;
 }
 
 int pg_first_error(const struct postgres *pg, struct error *ret_error)
 {
     return pg_error_of(pg->results[pg_failed_at(pg)], ret_error);
+}
+
+int pg_note_missing(int class, struct error *error)
+{
+    if (error != NULL && strcmp(error->code, "42P01") == 0) /* undefined_table */
+        memcpy(error->code, STORE_MISSING, sizeof STORE_MISSING);
+    return class;
 }
 
 /* invalid input syntax for type integer: "readside: ...", in the server's language */

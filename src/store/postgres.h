@@ -135,6 +135,8 @@ int pg_send(struct postgres *pg, const char *sql, struct pg_parameters *paramete
 int pg_sync(struct postgres *pg, pg_next next, struct error *ret_error);
 /* Index of the first statement that failed; n_sent when none did. */
 size_t pg_failed_at(const struct postgres *pg);
+/* Gives the error the code STORE_MISSING where it is of a table that is not there. Returns the class. */
+int pg_note_missing(int class, struct error *error);
 /* The class and text of a failed statement's error. */
 int pg_error_of(const PGresult *result, struct error *ret_error);
 /* The error of the first statement that failed. */

@@ -58,7 +58,7 @@ static int judge_failure(const struct postgres *pg, struct error *ret_failure)
 
     if (pg_raised_words(pg->results[pg_failed_at(pg)], words))
         return pg_judge_version(&pg->store.scope, words, ret_failure);
-    return pg_first_error(pg, ret_failure);
+    return pg_note_missing(pg_first_error(pg, ret_failure), ret_failure);
 }
 
 /* COMMIT of a transaction that had failed answers ROLLBACK. */

@@ -27,7 +27,7 @@ int pg_list_positions(struct store *store, const struct store_position **ret_pos
                       &parameters, &class, ret_error);
     buffer_free(&parameters.bytes);
     if (result == NULL)
-        return class;
+        return pg_note_missing(class, ret_error);
     list = realloc(pg->list, ((size_t)PQntuples(result) + 1) * sizeof *list);
     if (list == NULL) {
         PQclear(result);

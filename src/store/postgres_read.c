@@ -84,7 +84,7 @@ static int has_read(struct postgres *pg, struct error *ret_error)
     int result = 0;
 
     if (failed < pg->n_sent)
-        return pg_first_error(pg, ret_error);
+        return pg_note_missing(pg_first_error(pg, ret_error), ret_error);
     for (size_t i = 0; i < pg->n_results && result == 0; i++)
         if (PQresultStatus(pg->results[i]) == PGRES_TUPLES_OK)
             result = deliver(pg, pg->results[i], ret_error);
