@@ -50,14 +50,15 @@ static bool read_number(const struct cli_arguments *arguments, const char *name,
     return text != NULL && text_read_int(text, strlen(text), ret_number) && *ret_number >= 0 && *ret_number < 1 << 20;
 }
 
-static int attach(struct status_block **ret_block, int64_t slot, struct task_settings *settings, struct error *ret_error)
-{
-    struct status_block *block = status_block_attach(SPAWN_STATUS_FD, ret_error);
+/* Until the process ends: the guard's thread looks at it to the last. */
+static struct status_block *block;
 
+static int attach(int64_t slot, struct task_settings *settings, struct error *ret_error)
+{
+    block = status_block_attach(SPAWN_STATUS_FD, ret_error);
     if (block == NULL)
         return ret_error->class;
     settings->status = status_block_slot(block, (unsigned)slot);
-    *ret_block = block;
     return settings->status != NULL ? 0 : error_set(ret_error, ERROR_BUG, "the status block has no slot %d", (int)slot);
 }
 
@@ -69,8 +70,7 @@ static void keep_descriptors(void)
             return;
 }
 
-static int prepare(struct task_settings *settings, struct config **ret_config, struct status_block **ret_block, int64_t slot,
-                   struct error *ret_error)
+static int prepare(struct task_settings *settings, struct config **ret_config, int64_t slot, struct error *ret_error)
 {
     int result;
 
@@ -81,7 +81,7 @@ static int prepare(struct task_settings *settings, struct config **ret_config, s
     settings->config = *ret_config;
     settings->pipeline = &(*ret_config)->pipelines[0];
     supervisor_setup_log(&(*ret_config)->worker);
-    result = attach(ret_block, slot, settings, ret_error);
+    result = attach(slot, settings, ret_error);
     if (result == 0)
         result = guard_start(SPAWN_CONTROL_FD, &settings->status->shutdown_timeout_us, ret_error);
     return result;
@@ -92,7 +92,6 @@ static int run_task(int argc, char **argv)
     struct task_settings settings = {.control_fd = SPAWN_CONTROL_FD};
     struct cli_arguments arguments;
     struct config *config = NULL;
-    struct status_block *block = NULL;
     struct error failure = {0};
     int64_t index, slot;
     bool is_over = true;
@@ -104,12 +103,11 @@ static int run_task(int argc, char **argv)
         return cli_misuse(&cli_command_task, "task: --index and --slot are needed");
     settings.index = (unsigned)index;
     settings.bootstrap_servers = cli_value(&cli_command_task, &arguments, "bootstrap");
-    result = prepare(&settings, &config, &block, slot, &failure);
+    result = prepare(&settings, &config, slot, &failure);
     if (result == 0)
         result = task_run(&settings, &is_over, &failure);
     if (result != 0)
         log_error("task cannot go on", "class", error_class_name(result), "reason", failure.text, NULL);
-    (void)block; /* stays mapped: the guard looks at it to the last */
     config_free_unpacked(config);
     if (!is_over)
         quick_exit(exit_code_of(result));
