@@ -73,6 +73,9 @@ const char *store_operation_name(const struct store_operation *operation);
 /* "accounts__v1": the table of that version. Names are checked by the plugin loader, so that they need no quoting but quotes. */
 enum { STORE_NAME_SIZE = 64 };
 void store_table_name(const struct store_scope *scope, const struct table *table, char ret_name[STORE_NAME_SIZE]);
+/* "accounts__v1_by_owner", of at most 63 bytes; SQLite, where names have no limit, does without. */
+void store_index_name(const struct store_scope *scope, const struct table *table, const struct index *index,
+                      char ret_name[STORE_NAME_SIZE]);
 /* "accounts", of "accounts__v1". */
 void store_view_name(const struct store_scope *scope, const char *table, char ret_name[STORE_NAME_SIZE]);
 

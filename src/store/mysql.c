@@ -211,8 +211,10 @@ static int check_transport(const struct store_settings *settings, const struct m
 {
     if (my_uri_is_local(uri) || settings->allow_plaintext || (!uri->is_plain && !uri->is_unverified))
         return 0;
-    return error_set(ret_error, ERROR_CONFIG, "uri: tls=%s does not verify the server %s; leave it out (with ssl-ca, where the "
-                     "certificate is of a CA of your own), or allow_plaintext = true", uri->is_plain ? "off" : "unverified", uri->host);
+    return error_set(ret_error, ERROR_CONFIG,
+                     "uri: tls=%s does not verify the server %s; leave it out (with ssl-ca, where the "
+                     "certificate is of a CA of your own), or allow_plaintext = true",
+                     uri->is_plain ? "off" : "unverified", uri->host);
 }
 
 static void close_store(struct store *store)

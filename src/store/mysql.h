@@ -24,7 +24,6 @@ enum {
     MY_TYPE_SIZE = 96,
     MY_KEY_BYTES = 3072, /* of all columns of an InnoDB key together (MySQL manual, "InnoDB Limits") */
     MY_STATEMENT_BYTES = 1 << 20,
-    MY_NAME_BYTES = 255, /* characters of a name in the host's tables */
 };
 
 struct my_store;
@@ -69,7 +68,7 @@ struct my_store {
     MYSQL *connection; /* NULL: none */
     bool is_mariadb;
     bool is_connected;
-    uint64_t packet_bytes; /* of one statement, at most */
+    uint64_t packet_bytes;         /* of one statement, at most */
     char backend[MY_BACKEND_SIZE]; /* the name of the lock that this connection holds as long as it lives; "": none yet */
     unsigned n_backends;
     struct arena *arena; /* of results, until the next operation */
@@ -178,12 +177,12 @@ bool my_is_exact_collation(const char *name);
 
 /* ---- mysql_positions.c ---- */
 
-int my_claim(struct my_store *my, struct error *ret_error);   /* jobs */
+int my_claim(struct my_store *my, struct error *ret_error); /* jobs */
 int my_insert(struct my_store *my, struct error *ret_error);
 int my_release(struct my_store *my, struct error *ret_error);
 int my_list(struct my_store *my, struct error *ret_error);
 int my_operate(struct my_store *my, struct error *ret_error);
-int my_move(struct my_store *my, struct error *ret_error); /* the compare-and-set of a write */
+int my_move(struct my_store *my, struct error *ret_error);          /* the compare-and-set of a write */
 void my_print_scope(const struct my_store *my, struct buffer *sql); /* pipeline = ... AND version = ... */
 
 /* ---- mysql_version.c ---- */
@@ -196,7 +195,8 @@ int my_check_version(struct my_store *my, struct findings *findings, struct erro
 /* CONFIG where the version has had the table, or never had it though it has positions. */
 int my_refuse_missing(struct my_store *my, const char *name, struct error *ret_error);
 
-/* Runs the work while no other connection makes or drops tables of this database, nor makes first positions. TRANSIENT: another does. */
+/* Runs the work while no other connection makes or drops tables of this database, nor makes first positions. TRANSIENT: another
+ * does. */
 int my_alone(struct my_store *my, my_job work, struct error *ret_error);
 
 /* ---- mysql_schema.c, mysql_check.c, mysql_preflight.c ---- */
@@ -207,17 +207,18 @@ int my_check(struct my_store *my, struct error *ret_error);
 int my_preflight(struct my_store *my, struct error *ret_error);
 int my_reset(struct my_store *my, struct error *ret_error);
 const char *my_host_type(const struct host_table *table, const struct host_column *column);
-void my_name_index(const struct store_scope *scope, const struct table *table, const struct index *index, char ret_name[STORE_NAME_SIZE]);
 void my_print_index(struct buffer *sql, const struct store_scope *scope, const struct table *table, const struct index *index);
 void my_print_host_table(struct buffer *sql, const struct host_table *table);
 /* "BASE TABLE", "VIEW", or "" */
 int my_relation_kind(struct my_store *my, const char *name, char ret_kind[32], struct error *ret_error);
+int my_has_index(struct my_store *my, const struct table *table, const struct index *index, bool *ret_has, struct error *ret_error);
 int my_view_shows(struct my_store *my, const char *view, const char *name, bool *ret_shows, struct error *ret_error);
 
 /* ---- mysql_bulk.c: array binding, MariaDB's ---- */
 
 bool my_can_bulk(const struct my_store *my);
-/* Runs the statement, which has a place for each column of the group (and the partition, but for shared tables), with those rows. */
+/* Runs the statement, which has a place for each column of the group (and the partition, but for shared tables), with those rows.
+ */
 int my_bulk(struct my_store *my, const char *sql, const struct my_rows *rows, struct error *ret_error) MUST_CHECK;
 void my_forget_statements(struct my_store *my);
 

@@ -60,7 +60,8 @@ static bool is_number(enum rs_type type)
 }
 
 /* The value as text or bytes; those of text columns stay where they are. */
-static bool put_data(struct my_store *my, const struct column *column, const struct cell *cell, const char **ret_data, unsigned long *ret_size)
+static bool put_data(struct my_store *my, const struct column *column, const struct cell *cell, const char **ret_data,
+                     unsigned long *ret_size)
 {
     char text[64] = "";
 
@@ -157,7 +158,8 @@ static bool put_rows(struct my_store *my, MYSQL_BIND *binds, const struct my_row
     for (uint32_t i = 0; i < table->n_columns && is_well; i++) {
         if (!store_group_has(rows->group, i))
             continue;
-        is_well = (is_number(table->columns[i].type) ? put_numbers(&binds[n], rows, i, my->arena) : put_pointers(my, &binds[n], rows, i)) &&
+        is_well = (is_number(table->columns[i].type) ? put_numbers(&binds[n], rows, i, my->arena)
+                                                     : put_pointers(my, &binds[n], rows, i)) &&
                   put_nulls(&binds[n], rows, i, my->arena);
         n++;
     }

@@ -42,6 +42,23 @@ int my_view_shows(struct my_store *my, const char *view, const char *name, bool 
     return result;
 }
 
+int my_has_index(struct my_store *my, const struct table *table, const struct index *index, bool *ret_has, struct error *ret_error)
+{
+    char name[STORE_NAME_SIZE], index_name[STORE_NAME_SIZE], sql[400];
+    int64_t n = 0;
+    int result;
+
+    store_table_name(&my->store.scope, table, name);
+    store_index_name(&my->store.scope, table, index, index_name);
+    snprintf(sql, sizeof sql,
+             "SELECT count(*) FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = '%s' "
+             "AND index_name = '%s'",
+             name, index_name);
+    result = my_query_number(my, sql, &n, ret_error);
+    *ret_has = n > 0;
+    return result;
+}
+
 enum { NAME, TYPE, IS_NULLABLE, HAS_DEFAULT, EXTRA, COLLATION };
 
 static int select_columns(struct my_store *my, const char *table, MYSQL_RES **ret_rows, struct error *ret_error)
@@ -159,7 +176,7 @@ static bool is_declared(const struct table *table, const char *name)
 
 static void compare_columns(struct buffer *out, const struct table *table, MYSQL_RES *found)
 {
-    MYSQL_ROW row = find_column(found, "readside_partition");
+    MYSQL_ROW row;
 
     for (uint32_t i = 0; i < table->n_columns; i++)
         compare_column(out, table, i, found);
@@ -185,10 +202,11 @@ static int compare_key(struct my_store *my, const char *table, const char *const
     size_t n = 0;
     int result;
 
-    snprintf(sql, sizeof sql,
-             "SELECT column_name, sub_part FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = '%s' "
-             "AND index_name = 'PRIMARY' ORDER BY seq_in_index",
-             table);
+    snprintf(
+        sql, sizeof sql,
+        "SELECT column_name, sub_part FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = '%s' "
+        "AND index_name = 'PRIMARY' ORDER BY seq_in_index",
+        table);
     result = my_query(my, sql, &rows, ret_error);
     if (result != 0)
         return result;
@@ -203,7 +221,8 @@ static int compare_key(struct my_store *my, const char *table, const char *const
 }
 
 /* A view of another version is not ours to judge. */
-static int compare_view(struct my_store *my, const struct table *table, const char *name, struct buffer *out, struct error *ret_error)
+static int compare_view(struct my_store *my, const struct table *table, const char *name, struct buffer *out,
+                        struct error *ret_error)
 {
     MYSQL_RES *found;
     bool shows = false;
@@ -238,18 +257,14 @@ static int look_for_indexes(struct my_store *my, const struct table *table, cons
     int result = 0;
 
     for (uint32_t i = 0; i < table->n_indexes && result == 0; i++) {
-        char index[STORE_NAME_SIZE], sql[400];
-        int64_t n = 0;
+        char index[STORE_NAME_SIZE];
+        bool is_there = false;
 
-        my_name_index(&my->store.scope, table, &table->indexes[i], index);
-        snprintf(sql, sizeof sql,
-                 "SELECT count(*) FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = '%s' "
-                 "AND index_name = '%s'",
-                 name, index);
-        result = my_query_number(my, sql, &n, ret_error);
+        store_index_name(&my->store.scope, table, &table->indexes[i], index);
+        result = my_has_index(my, table, &table->indexes[i], &is_there, ret_error);
         buffer_clear(&my->sql);
         my_print_index(&my->sql, &my->store.scope, table, &table->indexes[i]);
-        if (result == 0 && n == 0 && !buffer_failed(&my->sql))
+        if (result == 0 && !is_there && !buffer_failed(&my->sql))
             store_advise_index(&my->store, name, index, INDEX_IS_MISSING, my->sql.data);
     }
     return result;

@@ -84,8 +84,8 @@ static int open_connection(struct my_store *my, struct error *ret_error)
         result = my_error(my, &failure);
         result = result == ERROR_BUG ? ERROR_TRANSIENT : result;
         result = error_set(ret_error, result, "cannot connect to %s%s%s: %s", uri->socket != NULL ? "the socket " : "",
-                           uri->socket != NULL ? uri->socket : uri->host, my->store.settings.password == NULL && password == NULL
-                               ? " (no password is given)" : "", failure.text);
+                           uri->socket != NULL ? uri->socket : uri->host,
+                           my->store.settings.password == NULL && password == NULL ? " (no password is given)" : "", failure.text);
     }
     if (result != 0) {
         my_disconnect(my);
@@ -148,8 +148,9 @@ static int check_session(struct my_store *my, struct error *ret_error)
     if (row == NULL || row[5] == NULL || my_number_of(row[5], (int64_t *)&my->packet_bytes) != 0)
         result = error_set(ret_error, ERROR_CONFIG, "the server does not say how it is set up");
     else if (strcmp(row[0], "READ-COMMITTED") != 0 || row[1][0] != '1' || row[2][0] != '1' || row[3][0] != '1')
-        result = error_set(ret_error, ERROR_CONFIG, "the session is not as it was set up (isolation, sql_mode, time zone or character "
-                                                    "set): does something between change it?");
+        result = error_set(ret_error, ERROR_CONFIG,
+                           "the session is not as it was set up (isolation, sql_mode, time zone or character "
+                           "set): does something between change it?");
     else if (row[4][0] != '0' || row[6][0] != '0')
         result = error_set(ret_error, ERROR_CONFIG, "the server is a replica or read-only; name the primary in the uri");
     mysql_free_result(rows);
@@ -168,8 +169,10 @@ static int refuse_several_primaries(struct my_store *my, struct error *ret_error
         return result;
     row = rows == NULL ? NULL : mysql_fetch_row(rows);
     if (row != NULL && row[1] != NULL && my_number_of(row[1], &size) == 0 && size > 1)
-        result = error_set(ret_error, ERROR_CONFIG, "the server is one of %lld nodes of a Galera cluster, whose conflicts show only at "
-                                                    "COMMIT; use a server with one primary", (long long)size);
+        result = error_set(ret_error, ERROR_CONFIG,
+                           "the server is one of %lld nodes of a Galera cluster, whose conflicts show only at "
+                           "COMMIT; use a server with one primary",
+                           (long long)size);
     mysql_free_result(rows);
     if (result != 0)
         return result;

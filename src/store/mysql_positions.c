@@ -16,9 +16,9 @@
 
 enum { ATTEMPTS_MAX = 6 };
 
-#define COLUMNS                                                                                                                   \
-    "topic, part, next_offset, epoch, leader_epoch, state, halt_kind, halt_reason, cluster_id, HEX(topic_id), commit_seq, events, "  \
-    "HEX(owner), DATE_FORMAT(claimed_at, '%Y-%m-%dT%H:%i:%s.%fZ'), DATE_FORMAT(updated_at, '%Y-%m-%dT%H:%i:%s.%fZ')"
+#define COLUMNS                                                                                                                    \
+    "topic, part, next_offset, epoch, leader_epoch, state, halt_kind, halt_reason, cluster_id, topic_id, commit_seq, events, "     \
+    "owner, DATE_FORMAT(claimed_at, '%Y-%m-%dT%H:%i:%s.%fZ'), DATE_FORMAT(updated_at, '%Y-%m-%dT%H:%i:%s.%fZ')"
 
 void my_print_scope(const struct my_store *my, struct buffer *sql)
 {
@@ -111,15 +111,12 @@ static const char *keep(struct my_store *my, const char *text)
     return copy == NULL ? "" : copy;
 }
 
-static void read_id(const char *hex, uint8_t ret_id[16])
+/* BINARY(16), or null. */
+static void read_id(const char *bytes, uint8_t ret_id[16])
 {
     memset(ret_id, 0, 16);
-    for (size_t i = 0; hex != NULL && i < 16 && hex[2 * i] != '\0' && hex[2 * i + 1] != '\0'; i++) {
-        const char pair[3] = {hex[2 * i], hex[2 * i + 1], '\0'};
-
-        ret_id[i] = (uint8_t)((pair[0] <= '9' ? pair[0] - '0' : pair[0] - 'A' + 10) << 4 |
-                              (pair[1] <= '9' ? pair[1] - '0' : pair[1] - 'A' + 10));
-    }
+    if (bytes != NULL)
+        memcpy(ret_id, bytes, 16);
 }
 
 static void read_position(struct my_store *my, MYSQL_ROW row, struct store_position *ret_position)
@@ -146,7 +143,8 @@ static void read_position(struct my_store *my, MYSQL_ROW row, struct store_posit
 /* ---- Claim and resolve ---- */
 
 /* A position: its row, locked; then the change. */
-static int take_result(struct my_store *my, void *context, size_t index, MYSQL_RES *rows, uint64_t n_affected, struct error *ret_error)
+static int take_result(struct my_store *my, void *context, size_t index, MYSQL_RES *rows, uint64_t n_affected,
+                       struct error *ret_error)
 {
     struct store_position *position = &my->positions[my->order[index / 2]];
     MYSQL_ROW row = rows == NULL ? NULL : mysql_fetch_row(rows);
@@ -216,7 +214,8 @@ static int kill_holder(struct my_store *my, const char *connection, struct error
     return result;
 }
 
-static int add_holder(struct my_store *my, void *context, size_t index, MYSQL_RES *rows, uint64_t n_affected, struct error *ret_error)
+static int add_holder(struct my_store *my, void *context, size_t index, MYSQL_RES *rows, uint64_t n_affected,
+                      struct error *ret_error)
 {
     MYSQL_ROW row = rows == NULL ? NULL : mysql_fetch_row(rows);
 
@@ -298,23 +297,25 @@ int my_release(struct my_store *my, struct error *ret_error)
 
 /* ---- Moves ---- */
 
-static int judge_move(struct my_store *my, void *context, size_t index, MYSQL_RES *rows, uint64_t n_affected, struct error *ret_error)
+static int judge_move(struct my_store *my, void *context, size_t index, MYSQL_RES *rows, uint64_t n_affected,
+                      struct error *ret_error)
 {
     const struct store_move *move = &my->write.moves[my->order[index]];
 
     (void)context, (void)rows;
     if (n_affected == 1)
         return 0;
-    return error_set(ret_error, ERROR_FENCED, "%s/%" PRId32 ": the position is no longer this task's, or has been moved", move->topic,
-                     move->partition);
+    return error_set(ret_error, ERROR_FENCED, "%s/%" PRId32 ": the position is no longer this task's, or has been moved",
+                     move->topic, move->partition);
 }
 
 static void print_move(struct my_store *my, const struct store_move *move)
 {
     struct buffer *sql = &my->sql;
 
-    buffer_printf(sql, "UPDATE readside_positions SET next_offset = %" PRId64 ", commit_seq = commit_seq + 1, events = events + %" PRId64
-                       ", leader_epoch = %" PRId32 ", state = '%s', halt_kind = ",
+    buffer_printf(sql,
+                  "UPDATE readside_positions SET next_offset = %" PRId64 ", commit_seq = commit_seq + 1, events = events + %" PRId64
+                  ", leader_epoch = %" PRId32 ", state = '%s', halt_kind = ",
                   move->next, move->events, move->leader_epoch, move->halt_kind == NULL ? "running" : "halted");
     my_print_string(sql, move->halt_kind);
     buffer_puts(sql, ", halt_reason = ");
@@ -476,7 +477,9 @@ static void print_change(struct my_store *my, const struct store_operation *oper
     }
     buffer_puts(sql, " WHERE ");
     print_place(my, sql, operation->topic, operation->partition);
-    buffer_puts(sql, "; INSERT INTO readside_audit (actor, action, pipeline, version, topic, part, old_offset, new_offset, reason) VALUES (");
+    buffer_puts(
+        sql,
+        "; INSERT INTO readside_audit (actor, action, pipeline, version, topic, part, old_offset, new_offset, reason) VALUES (");
     print_words(sql, operation->actor);
     buffer_printf(sql, ", '%s', ", store_operation_name(operation));
     my_print_string(sql, my->store.scope.pipeline);

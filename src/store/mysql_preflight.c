@@ -12,11 +12,12 @@ struct objection {
     const char *way_out;
 };
 
-static const char batching[] = "whether a batch is accepted would depend on how events are batched: drop it, or allow_constraints = true";
+static const char batching[] =
+    "whether a batch is accepted would depend on how events are batched: drop it, or allow_constraints = true";
 
 static const struct objection lasting[] = {
-    {"SELECT CONCAT('is of the engine ', engine) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '%s' "
-     "AND engine <> 'InnoDB'",
+    {"SELECT CONCAT('is of the engine ', engine) FROM information_schema.tables WHERE table_schema = DATABASE() "
+     "AND table_name = '%s' AND engine <> 'InnoDB'",
      "its rows would not be rolled back with their positions: ALTER TABLE ... ENGINE = InnoDB"},
     {"SELECT 'is temporary or a sequence' FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '%s' "
      "AND table_type NOT IN ('BASE TABLE', 'SYSTEM VERSIONED')",
@@ -25,13 +26,18 @@ static const struct objection lasting[] = {
 
 static const struct objection allowable[] = {
     {"SELECT CONCAT('has the trigger ', trigger_name) FROM information_schema.triggers WHERE event_object_schema = DATABASE() "
-     "AND event_object_table = '%s'", batching},
-    {"SELECT CONCAT('has the constraint ', constraint_name) FROM information_schema.table_constraints WHERE table_schema = DATABASE() "
-     "AND table_name = '%s' AND constraint_type IN ('CHECK', 'FOREIGN KEY')", batching},
+     "AND event_object_table = '%s'",
+     batching},
+    {"SELECT CONCAT('has the constraint ', constraint_name) FROM information_schema.table_constraints WHERE table_schema = "
+     "DATABASE() "
+     "AND table_name = '%s' AND constraint_type IN ('CHECK', 'FOREIGN KEY')",
+     batching},
     {"SELECT CONCAT('is referenced by the foreign key ', constraint_name) FROM information_schema.referential_constraints "
-     "WHERE unique_constraint_schema = DATABASE() AND referenced_table_name = '%s'", batching},
+     "WHERE unique_constraint_schema = DATABASE() AND referenced_table_name = '%s'",
+     batching},
     {"SELECT CONCAT('has the unique index ', index_name) FROM information_schema.statistics WHERE table_schema = DATABASE() "
-     "AND table_name = '%s' AND non_unique = 0 AND index_name <> 'PRIMARY'", batching},
+     "AND table_name = '%s' AND non_unique = 0 AND index_name <> 'PRIMARY'",
+     batching},
 };
 
 static int refuse_if(struct my_store *my, const char *name, const struct objection *objection, struct error *ret_error)

@@ -24,19 +24,20 @@ static int class_of_number(unsigned number)
     } classes[] = {
         {1205, ERROR_TRANSIENT}, /* lock wait: only the statement is rolled back; so always all of it is */
         {1213, ERROR_TRANSIENT}, /* deadlock */
-        {1020, ERROR_TRANSIENT}, {1317, ERROR_TRANSIENT}, {1969, ERROR_TRANSIENT}, {3024, ERROR_TRANSIENT}, /* interrupted, too late */
-        {3572, ERROR_TRANSIENT}, {1180, ERROR_TRANSIENT}, {1181, ERROR_TRANSIENT}, {1030, ERROR_TRANSIENT},
-        {1114, ERROR_TRANSIENT}, {1021, ERROR_TRANSIENT}, /* table full, disk full */
+        {1020, ERROR_TRANSIENT}, {1317, ERROR_TRANSIENT}, {1969, ERROR_TRANSIENT}, {3024, ERROR_TRANSIENT}, /* interrupted, too late
+                                                                                                             */
+        {3572, ERROR_TRANSIENT}, {1180, ERROR_TRANSIENT}, {1181, ERROR_TRANSIENT}, {1030, ERROR_TRANSIENT}, {1114, ERROR_TRANSIENT},
+        {1021, ERROR_TRANSIENT},                                                   /* table full, disk full */
         {1037, ERROR_TRANSIENT}, {1038, ERROR_TRANSIENT}, {1041, ERROR_TRANSIENT}, /* memory */
         {1040, ERROR_TRANSIENT}, {1203, ERROR_TRANSIENT}, {1226, ERROR_TRANSIENT}, /* too many connections */
         {1290, ERROR_TRANSIENT}, {1792, ERROR_TRANSIENT}, {1836, ERROR_TRANSIENT}, /* read-only: find the new primary */
         {1053, ERROR_TRANSIENT}, {1927, ERROR_TRANSIENT}, {3032, ERROR_TRANSIENT}, {4031, ERROR_TRANSIENT}, /* on its way out */
-        {1153, ERROR_POISON}, {1406, ERROR_POISON}, {1366, ERROR_POISON}, {1364, ERROR_POISON}, {1292, ERROR_POISON},
-        {1441, ERROR_POISON}, {1367, ERROR_POISON}, {3140, ERROR_POISON}, {3819, ERROR_POISON}, {4025, ERROR_POISON},
-        {1644, ERROR_POISON}, {1300, ERROR_POISON},
-        {1045, ERROR_CONFIG}, {1044, ERROR_CONFIG}, {1049, ERROR_CONFIG}, {1142, ERROR_CONFIG}, {1143, ERROR_CONFIG},
-        {1095, ERROR_CONFIG}, {1227, ERROR_CONFIG}, {1273, ERROR_CONFIG}, {1115, ERROR_CONFIG}, {1193, ERROR_CONFIG}, {2059, ERROR_CONFIG},
-        {2061, ERROR_CONFIG}, {2026, ERROR_CONFIG}, {2019, ERROR_CONFIG},
+        {1153, ERROR_POISON},    {1406, ERROR_POISON},    {1366, ERROR_POISON},    {1364, ERROR_POISON},    {1292, ERROR_POISON},
+        {1441, ERROR_POISON},    {1367, ERROR_POISON},    {3140, ERROR_POISON},    {3819, ERROR_POISON},    {4025, ERROR_POISON},
+        {1644, ERROR_POISON},    {1300, ERROR_POISON},    {1045, ERROR_CONFIG},    {1044, ERROR_CONFIG},    {1049, ERROR_CONFIG},
+        {1142, ERROR_CONFIG},    {1143, ERROR_CONFIG},    {1095, ERROR_CONFIG},    {1227, ERROR_CONFIG},    {1273, ERROR_CONFIG},
+        {1115, ERROR_CONFIG},    {1193, ERROR_CONFIG},    {2059, ERROR_CONFIG},    {2061, ERROR_CONFIG},    {2026, ERROR_CONFIG},
+        {2019, ERROR_CONFIG},
     };
 
     for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
@@ -51,7 +52,7 @@ static int class_of_state(const char *state)
     static const struct {
         const char *prefix;
         int class;
-    } classes[] = {{"22", ERROR_POISON}, {"23", ERROR_POISON}, {"40", ERROR_TRANSIENT}, {"08", ERROR_TRANSIENT},
+    } classes[] = {{"22", ERROR_POISON},       {"23", ERROR_POISON}, {"40", ERROR_TRANSIENT}, {"08", ERROR_TRANSIENT},
                    {"70100", ERROR_TRANSIENT}, {"42", ERROR_CONFIG}, {"28", ERROR_CONFIG}};
 
     for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
@@ -181,7 +182,8 @@ int my_query_number(struct my_store *my, const char *sql, int64_t *ret_number, s
     int result = my_query(my, sql, &rows, ret_error);
 
     *ret_number = 0;
-    if (result == 0 && rows != NULL && (row = mysql_fetch_row(rows)) != NULL && row[0] != NULL && my_number_of(row[0], ret_number) != 0)
+    if (result == 0 && rows != NULL && (row = mysql_fetch_row(rows)) != NULL && row[0] != NULL &&
+        my_number_of(row[0], ret_number) != 0)
         result = error_set(ret_error, ERROR_BUG, "the server answered \"%.40s\" where a number was asked for", row[0]);
     mysql_free_result(rows);
     return result;
@@ -239,7 +241,8 @@ static int commit(struct my_store *my, struct error *ret_error)
 
     if ((my->connection->server_status & SERVER_STATUS_IN_TRANS) == 0) {
         my_disconnect(my);
-        return error_set(ret_error, ERROR_UNKNOWN, "the transaction had ended before COMMIT (does something in the database commit?)");
+        return error_set(ret_error, ERROR_UNKNOWN,
+                         "the transaction had ended before COMMIT (does something in the database commit?)");
     }
     result = send(my, "COMMIT", strlen("COMMIT"), ret_error);
     if (result == 0)
@@ -273,14 +276,16 @@ int my_alone(struct my_store *my, my_job work, struct error *ret_error)
     char sql[160];
     int result;
 
-    snprintf(sql, sizeof sql, "SELECT GET_LOCK(CONCAT('readside:', LEFT(SHA2(DATABASE(), 256), 32)), %lld)", (long long)(seconds < 1 ? 1 : seconds));
+    snprintf(sql, sizeof sql, "SELECT GET_LOCK(CONCAT('readside:', LEFT(SHA2(DATABASE(), 256), 32)), %lld)",
+             (long long)(seconds < 1 ? 1 : seconds));
     result = my_query_number(my, sql, &is_mine, ret_error);
     if (result == 0 && is_mine != 1)
         return error_set(ret_error, ERROR_TRANSIENT, "another task or command is making or dropping tables of this database");
     if (result != 0)
         return result;
     result = work(my, ret_error);
-    if (my->connection != NULL && my_execute(my, "DO RELEASE_LOCK(CONCAT('readside:', LEFT(SHA2(DATABASE(), 256), 32)))", NULL) != 0)
+    if (my->connection != NULL &&
+        my_execute(my, "DO RELEASE_LOCK(CONCAT('readside:', LEFT(SHA2(DATABASE(), 256), 32)))", NULL) != 0)
         my_disconnect(my);
     return result;
 }

@@ -1,9 +1,9 @@
 /*
  * mysql_schema - tables: printed, made, dropped. See mysql.h.
  *
- * Each statement of DDL commits what is before it, so none stands in a transaction with data. What is half done is completed by doing
- * it again: making passes over what is there, dropping begins with the positions, so that running tasks are fenced, and ends with the
- * entries that say which tables were to go.
+ * Each statement of DDL commits what is before it, so none stands in a transaction with data. What is half done is completed by
+ * doing it again: making passes over what is there, dropping begins with the positions, so that running tasks are fenced, and ends
+ * with the entries that say which tables were to go.
  */
 #include "store/mysql.h"
 
@@ -25,9 +25,9 @@ static bool is_in_key(const struct host_table *table, const char *name)
 
 const char *my_host_type(const struct host_table *table, const struct host_column *column)
 {
-    static const char *const names[] = {[HOST_NUMBER] = "bigint",   [HOST_INT] = "int",        [HOST_BIGINT] = "bigint",
-                                        [HOST_TEXT] = "longtext",   [HOST_NAME] = "varchar(255)", [HOST_UUID] = "binary(16)",
-                                        [HOST_BYTES] = "longblob",  [HOST_JSON] = "longtext",  [HOST_TIME] = "datetime(6)"};
+    static const char *const names[] = {[HOST_NUMBER] = "bigint",  [HOST_INT] = "int",           [HOST_BIGINT] = "bigint",
+                                        [HOST_TEXT] = "longtext",  [HOST_NAME] = "varchar(255)", [HOST_UUID] = "binary(16)",
+                                        [HOST_BYTES] = "longblob", [HOST_JSON] = "longtext",     [HOST_TIME] = "datetime(6)"};
 
     if (column->type == HOST_TEXT && (is_in_key(table, column->name) || column->fallback != NULL))
         return names[HOST_NAME];
@@ -94,30 +94,13 @@ static void print_table(struct buffer *sql, const struct store_scope *scope, con
     buffer_puts(sql, ")\n) ENGINE = InnoDB");
 }
 
-/* TABLE_INDEX; names have at most 64 characters, so that a long one is cut and told apart by a hash (FNV-1a). */
-void my_name_index(const struct store_scope *scope, const struct table *table, const struct index *index, char ret_name[STORE_NAME_SIZE])
-{
-    char full[3 * STORE_NAME_SIZE];
-    uint32_t hash = 2166136261;
-    int size;
-
-    store_table_name(scope, table, ret_name);
-    size = snprintf(full, sizeof full, "%s_%s", ret_name, index->name);
-    for (const char *c = full; *c != '\0'; c++)
-        hash = (hash ^ (unsigned char)*c) * 16777619;
-    if (size < STORE_NAME_SIZE)
-        memcpy(ret_name, full, (size_t)size + 1);
-    else
-        snprintf(ret_name, STORE_NAME_SIZE, "%.54s_%08x", full, hash);
-}
-
 /* Of text and bytes outside the key the beginning is indexed. */
 void my_print_index(struct buffer *sql, const struct store_scope *scope, const struct table *table, const struct index *index)
 {
     uint32_t share = my_key_share(table, index->columns, index->n_columns);
     char name[STORE_NAME_SIZE];
 
-    my_name_index(scope, table, index, name);
+    store_index_name(scope, table, index, name);
     buffer_printf(sql, "CREATE INDEX `%s` ON ", name);
     store_table_name(scope, table, name);
     buffer_printf(sql, "`%s` (", name);
@@ -193,20 +176,15 @@ static bool is_missing(struct my_store *my, const char *name, int *ret_result, s
     return *ret_result == 0 && kind[0] == '\0';
 }
 
-static int create_indexes(struct my_store *my, const struct table *table, const char *name, struct error *ret_error)
+static int create_indexes(struct my_store *my, const struct table *table, struct error *ret_error)
 {
     int result = 0;
 
     for (uint32_t i = 0; i < table->n_indexes && result == 0; i++) {
-        char index[STORE_NAME_SIZE], sql[400];
-        int64_t n = 0;
+        bool is_there = false;
 
-        my_name_index(&my->store.scope, table, &table->indexes[i], index);
-        snprintf(sql, sizeof sql,
-                 "SELECT count(*) FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = '%s' "
-                 "AND index_name = '%s'", name, index);
-        result = my_query_number(my, sql, &n, ret_error);
-        if (result != 0 || n > 0)
+        result = my_has_index(my, table, &table->indexes[i], &is_there, ret_error);
+        if (result != 0 || is_there)
             continue;
         buffer_clear(&my->sql);
         my_print_index(&my->sql, &my->store.scope, table, &table->indexes[i]);
@@ -235,7 +213,7 @@ static int create_table(struct my_store *my, const struct table *table, struct e
         result = my_query_number(my, sql, &has_rows, ret_error);
     }
     if (result == 0 && has_rows == 0)
-        result = create_indexes(my, table, name, ret_error);
+        result = create_indexes(my, table, ret_error);
     if (result == 0 && is_missing(my, table->name, &result, ret_error)) {
         buffer_clear(&my->sql);
         print_view(&my->sql, scope, table);

@@ -22,7 +22,7 @@ struct my_thread {
     pthread_mutex_t lock;
     pthread_cond_t wake;  /* a job has come, or the end */
     pthread_cond_t ended; /* a job has */
-    int done_fd; /* eventfd: readable when a job has ended */
+    int done_fd;          /* eventfd: readable when a job has ended */
     struct my_store *my;
     my_job job; /* NULL: none */
     bool is_done, must_end;
@@ -59,8 +59,7 @@ static void *serve(void *context)
         thread->error = error;
         thread->is_done = true;
         pthread_cond_signal(&thread->ended);
-        if (eventfd_write(thread->done_fd, 1) != 0)
-            thread->error.text[0] = '\0'; /* cannot be: the counter is far from full */
+        (void)eventfd_write(thread->done_fd, 1); /* the counter is far from full */
     }
     pthread_mutex_unlock(&thread->lock);
     mysql_thread_end();

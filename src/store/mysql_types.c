@@ -72,9 +72,10 @@ static uint32_t key_length(const struct table *table, const struct column *colum
 
 void my_type_name(const struct table *table, uint32_t number, char ret_name[MY_TYPE_SIZE])
 {
-    static const char *const names[] = {[RS_INT] = "bigint",    [RS_REAL] = "double",    [RS_TEXT] = "longtext",
-                                        [RS_BOOL] = "tinyint",  [RS_BYTES] = "longblob", [RS_JSON] = "longtext",
-                                        [RS_TIMESTAMP] = "datetime(6)", [RS_DATE] = "date", [RS_UUID] = "binary(16)"};
+    static const char *const names[] = {
+        [RS_INT] = "bigint",     [RS_REAL] = "double",   [RS_TEXT] = "longtext",         [RS_BOOL] = "tinyint",
+        [RS_BYTES] = "longblob", [RS_JSON] = "longtext", [RS_TIMESTAMP] = "datetime(6)", [RS_DATE] = "date",
+        [RS_UUID] = "binary(16)"};
     const struct column *column = &table->columns[number];
 
     if (column->type == RS_DECIMAL)
@@ -265,5 +266,6 @@ int my_read_cell(struct my_store *my, const struct column *column, const char *d
     *ret_cell = (struct cell){.operation = CELL_SET, .is_null = data == NULL};
     if (data == NULL || read_value(my, column, data, size, ret_cell))
         return 0;
-    return error_set(ret_error, ERROR_CONFIG, "column %s holds what its type cannot: has another program written it?", column->name);
+    return error_set(ret_error, ERROR_CONFIG, "column %s holds what its type cannot: has another program written it?",
+                     column->name);
 }

@@ -74,11 +74,14 @@ static int judge_late(const struct store_scope *scope, MYSQL_ROW row, struct err
 static int late_table(struct my_store *my, struct error *ret_error)
 {
     buffer_clear(&my->sql);
-    buffer_puts(&my->sql, "SELECT t.table_name FROM information_schema.tables t WHERE t.table_schema = DATABASE() AND t.table_name IN ");
+    buffer_puts(&my->sql,
+                "SELECT t.table_name FROM information_schema.tables t WHERE t.table_schema = DATABASE() AND t.table_name IN ");
     print_names(&my->store.scope, &my->sql);
     buffer_puts(&my->sql, " AND EXISTS (SELECT 1 FROM readside_positions WHERE ");
     my_print_scope(my, &my->sql);
-    buffer_printf(&my->sql, ") AND NOT EXISTS (SELECT 1 FROM readside_tables r WHERE BINARY r.name = BINARY t.table_name) ORDER BY 1 LIMIT 1");
+    buffer_printf(
+        &my->sql,
+        ") AND NOT EXISTS (SELECT 1 FROM readside_tables r WHERE BINARY r.name = BINARY t.table_name) ORDER BY 1 LIMIT 1");
     return ask(my, judge_late, ret_error);
 }
 

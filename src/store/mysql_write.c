@@ -1,8 +1,9 @@
 /*
  * mysql_write - one batch: the compare-and-set of the positions, rows, messages, in one transaction. See mysql.h.
  *
- * Rows go as upserts of many rows, by array binding where there is such a thing, cut where a statement becomes long. A row of another partition makes its statement fail: it sets
- * readside_partition to null, which the column refuses; then the row is looked for, and named.
+ * Rows go as upserts of many rows, by array binding where there is such a thing, cut where a statement becomes long. A row of
+ * another partition makes its statement fail: it sets readside_partition to null, which the column refuses; then the row is looked
+ * for, and named.
  */
 #include "store/mysql.h"
 #include "store/refusals.h"
@@ -12,6 +13,27 @@
 #include <string.h>
 
 enum { ROWS_MAX = 512, BULK_MAX = 8192 }; /* of one statement: more is no faster */
+
+/* How long a statement of many rows becomes; one of a single long row may be longer, to the server's own limit. */
+static size_t statement_bytes(const struct my_store *my)
+{
+    return my->packet_bytes / 4 < MY_STATEMENT_BYTES ? my->packet_bytes / 4 : MY_STATEMENT_BYTES;
+}
+
+static int refuse_size(const struct my_store *my, const char *what, struct error *ret_error)
+{
+    return error_set(ret_error, ERROR_POISON,
+                     "%s takes more than the %" PRIu64 " bytes of a statement; raise max_allowed_packet on the server", what,
+                     my->packet_bytes);
+}
+
+static int refuse_row(const struct my_store *my, const struct table *table, struct error *ret_error)
+{
+    char what[STORE_NAME_SIZE + 20];
+
+    snprintf(what, sizeof what, "table %s: a row", table->name);
+    return refuse_size(my, what, ret_error);
+}
 
 /* ---- Printing ---- */
 
@@ -89,8 +111,8 @@ static void print_upsert_tail(struct my_store *my, const struct change_group *gr
     if (!table->is_shared) {
         const char *given = my->is_mariadb ? "VALUES(readside_partition)" : "new.readside_partition";
 
-        buffer_printf(&my->sql, "%sreadside_partition = IF(`%s`.readside_partition = %s, %s, NULL)", is_first ? "" : ", ", name, given,
-                      given);
+        buffer_printf(&my->sql, "%sreadside_partition = IF(`%s`.readside_partition = %s, %s, NULL)", is_first ? "" : ", ", name,
+                      given, given);
     } else if (is_first) {
         buffer_printf(&my->sql, "`%s` = `%s`.`%s`", table->columns[table->keys[0]].name, name, table->columns[table->keys[0]].name);
     }
@@ -134,7 +156,8 @@ static void show_key(const struct table *table, const struct row *row, char *ret
     buffer_free(&text);
 }
 
-static int name_foreign(struct my_store *my, void *context, size_t index, MYSQL_RES *rows, uint64_t n_affected, struct error *ret_error)
+static int name_foreign(struct my_store *my, void *context, size_t index, MYSQL_RES *rows, uint64_t n_affected,
+                        struct error *ret_error)
 {
     const struct my_rows *run = context;
     const struct row *row = run->group->rows[run->first + index];
@@ -169,7 +192,8 @@ static int look_for_foreign(struct my_store *my, struct my_rows *run, struct err
 
 /* ---- Statements ---- */
 
-static int count_affected(struct my_store *my, void *context, size_t index, MYSQL_RES *rows, uint64_t n_affected, struct error *ret_error)
+static int count_affected(struct my_store *my, void *context, size_t index, MYSQL_RES *rows, uint64_t n_affected,
+                          struct error *ret_error)
 {
     uint64_t *n = context;
 
@@ -208,7 +232,7 @@ static int upsert(struct my_store *my, struct my_rows *run, struct error *ret_er
 }
 
 /* Fewer than there are rows: some were not there, or are another partition's. */
-static int delete(struct my_store *my, struct my_rows *run, struct error *ret_error)
+static int delete (struct my_store *my, struct my_rows *run, struct error *ret_error)
 {
     uint64_t n = 0;
     int result = my_script(my, &my->sql, count_affected, &n, ret_error);
@@ -225,9 +249,8 @@ static int send_run(struct my_store *my, struct my_rows *run, struct error *ret_
     if (buffer_failed(&my->sql))
         return my_out_of_memory(ret_error);
     if (my->sql.size >= my->packet_bytes)
-        return error_set(ret_error, ERROR_POISON, "table %s: a row takes more than the %" PRIu64 " bytes of a statement; raise "
-                         "max_allowed_packet on the server", run->group->table->name, my->packet_bytes);
-    result = run->group->change == CHANGE_UPSERT ? upsert(my, run, ret_error) : delete(my, run, ret_error);
+        return refuse_row(my, run->group->table, ret_error);
+    result = run->group->change == CHANGE_UPSERT ? upsert(my, run, ret_error) : delete (my, run, ret_error);
     if (result != 0 && result != ERROR_HALT && ret_error != NULL)
         error_wrap(ret_error, "table %s", run->group->table->name);
     return result;
@@ -282,8 +305,7 @@ static int bulk_upsert(struct my_store *my, struct my_rows *run, size_t bytes, s
     int result;
 
     if (bytes >= my->packet_bytes)
-        return error_set(ret_error, ERROR_POISON, "table %s: a row takes more than the %" PRIu64 " bytes of a statement; raise "
-                         "max_allowed_packet on the server", run->group->table->name, my->packet_bytes);
+        return refuse_row(my, run->group->table, ret_error);
     buffer_clear(&my->sql);
     print_upsert_head(my, run->group);
     print_places(my, run->group);
@@ -317,7 +339,7 @@ static int bulk_group(struct my_store *my, const struct change_group *group, str
 
 static int text_group(struct my_store *my, const struct change_group *group, struct error *ret_error)
 {
-    size_t limit = my->packet_bytes / 4 < MY_STATEMENT_BYTES ? my->packet_bytes / 4 : MY_STATEMENT_BYTES;
+    size_t limit = statement_bytes(my);
     struct my_rows run = {.group = group};
     int result = 0;
 
@@ -367,19 +389,19 @@ static void print_message(struct my_store *my, const struct outbox_message *mess
 
 static int write_messages(struct my_store *my, const struct outbox_message *messages, size_t n, struct error *ret_error)
 {
-    size_t limit = my->packet_bytes / 4 < MY_STATEMENT_BYTES ? my->packet_bytes / 4 : MY_STATEMENT_BYTES;
+    size_t limit = statement_bytes(my);
     int result = 0;
 
     buffer_clear(&my->sql);
     for (size_t i = 0; i < n && result == 0; i++) {
-        buffer_puts(&my->sql, my->sql.size > 0 ? "," : "INSERT INTO readside_outbox (pipeline, version, topic, `key`, `value`, headers, "
-                                                       "source_topic, source_part, source_offset) VALUES ");
+        buffer_puts(&my->sql, my->sql.size > 0 ? ","
+                                               : "INSERT INTO readside_outbox (pipeline, version, topic, `key`, `value`, headers, "
+                                                 "source_topic, source_part, source_offset) VALUES ");
         print_message(my, &messages[i]);
         if (i + 1 < n && my->sql.size < limit)
             continue;
         if (my->sql.size >= my->packet_bytes)
-            return error_set(ret_error, ERROR_POISON, "a message takes more than the %" PRIu64 " bytes of a statement; raise "
-                             "max_allowed_packet on the server", my->packet_bytes);
+            return refuse_size(my, "a message", ret_error);
         result = my_script(my, &my->sql, NULL, NULL, ret_error);
         buffer_clear(&my->sql);
     }

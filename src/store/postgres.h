@@ -265,8 +265,6 @@ int pg_send_messages(struct postgres *pg, const struct outbox_message *messages,
 int pg_create_schema(struct store *store, struct error *ret_error);
 int pg_print_schema(const struct store_scope *scope, struct buffer *ret_sql, struct error *ret_error);
 const char *pg_host_type(enum host_type type); /* "bigint" */
-void pg_name_index(const struct store_scope *scope, const struct table *table, const struct index *index,
-                   char ret_name[STORE_NAME_SIZE]);
 /* how: "IF NOT EXISTS", "CONCURRENTLY". */
 void pg_print_index(struct buffer *sql, const struct store_scope *scope, const struct table *table, const struct index *index,
                     const char *how);

@@ -322,7 +322,7 @@ static int look_for_indexes(struct postgres *pg, const struct table *table, cons
         enum index_fault fault = INDEX_IS_MISSING;
         bool is_well = false;
 
-        pg_name_index(&pg->store.scope, table, &table->indexes[i], index);
+        store_index_name(&pg->store.scope, table, &table->indexes[i], index);
         result = find_index(pg, name, index, &is_well, &fault, ret_error);
         pg_print_index(&sql, &pg->store.scope, table, &table->indexes[i], "CONCURRENTLY");
         if (result == 0 && !is_well && !buffer_failed(&sql))

@@ -137,30 +137,12 @@ static void print_table(struct buffer *sql, const struct store_scope *scope, con
     buffer_puts(sql, ")\n)");
 }
 
-/* TABLE_INDEX; names have at most 63 bytes, so that a long one is cut and told apart by a hash (FNV-1a). */
-void pg_name_index(const struct store_scope *scope, const struct table *table, const struct index *index,
-                   char ret_name[STORE_NAME_SIZE])
-{
-    char full[3 * STORE_NAME_SIZE];
-    uint32_t hash = 2166136261;
-    int size;
-
-    store_table_name(scope, table, ret_name);
-    size = snprintf(full, sizeof full, "%s_%s", ret_name, index->name);
-    for (const char *c = full; *c != '\0'; c++)
-        hash = (hash ^ (unsigned char)*c) * 16777619;
-    if (size < STORE_NAME_SIZE)
-        memcpy(ret_name, full, (size_t)size + 1);
-    else
-        snprintf(ret_name, STORE_NAME_SIZE, "%.54s_%08x", full, hash);
-}
-
 void pg_print_index(struct buffer *sql, const struct store_scope *scope, const struct table *table, const struct index *index,
                     const char *how)
 {
     char name[STORE_NAME_SIZE];
 
-    pg_name_index(scope, table, index, name);
+    store_index_name(scope, table, index, name);
     buffer_printf(sql, "CREATE INDEX %s \"%s\" ON ", how, name);
     store_table_name(scope, table, name);
     buffer_printf(sql, "\"%s\" (", name);
@@ -233,7 +215,7 @@ static int create_indexes(struct postgres *pg, const struct table *table, struct
     int result = 0;
 
     for (uint32_t i = 0; i < table->n_indexes && result == 0; i++) {
-        pg_name_index(&pg->store.scope, table, &table->indexes[i], name);
+        store_index_name(&pg->store.scope, table, &table->indexes[i], name);
         if (is_missing(pg, name, &result, ret_error)) {
             pg_print_index(sql, &pg->store.scope, table, &table->indexes[i], "IF NOT EXISTS");
             result = execute(pg, sql, ret_error);

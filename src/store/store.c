@@ -30,6 +30,24 @@ void store_table_name(const struct store_scope *scope, const struct table *table
     snprintf(ret_name, STORE_NAME_SIZE, "%s__v%d", table->name, (int)scope->version);
 }
 
+/* A long one is cut and told apart by a hash (FNV-1a). */
+void store_index_name(const struct store_scope *scope, const struct table *table, const struct index *index,
+                      char ret_name[STORE_NAME_SIZE])
+{
+    char full[3 * STORE_NAME_SIZE];
+    uint32_t hash = 2166136261;
+    int size;
+
+    store_table_name(scope, table, ret_name);
+    size = snprintf(full, sizeof full, "%s_%s", ret_name, index->name);
+    for (const char *c = full; *c != '\0'; c++)
+        hash = (hash ^ (unsigned char)*c) * 16777619;
+    if (size < STORE_NAME_SIZE)
+        memcpy(ret_name, full, (size_t)size + 1);
+    else
+        snprintf(ret_name, STORE_NAME_SIZE, "%.54s_%08x", full, hash);
+}
+
 void store_view_name(const struct store_scope *scope, const char *table, char ret_name[STORE_NAME_SIZE])
 {
     char end[16];
