@@ -26,6 +26,10 @@ enum {
     MY_STATEMENT_BYTES = 1 << 20,
 };
 
+/* Seconds that a session may be idle: between transactions, and within one. */
+#define MY_IDLE "604800"
+#define MY_IDLE_IN_TRANSACTION "10"
+
 struct my_store;
 typedef int (*my_job)(struct my_store *my, struct error *ret_error);
 struct my_thread;
@@ -80,7 +84,7 @@ struct my_store {
     struct store_position *positions;
     size_t n_positions;
     size_t *order; /* of positions or moves, by topic and partition */
-    size_t order_capacity;
+    size_t n_order, order_capacity;
     bool is_resolve;
     struct store_start *starts;
     size_t n_starts;
@@ -154,8 +158,14 @@ typedef int (*my_on_result)(struct my_store *my, void *context, size_t index, MY
                             struct error *ret_error);
 int my_script(struct my_store *my, const struct buffer *sql, my_on_result on_result, void *context,
               struct error *ret_error) MUST_CHECK;
-/* BEGIN, the work, COMMIT; or ROLLBACK and the work's failure. UNKNOWN: the answer to COMMIT did not come. */
-int my_transaction(struct my_store *my, my_job work, struct error *ret_error) MUST_CHECK;
+/* Statements that go to the server with BEGIN, in one text: print adds them to my->sql, each behind a "; ". */
+struct my_opening {
+    void (*print)(struct my_store *my);
+    my_on_result on_result;
+};
+/* BEGIN with the opening (NULL: none), the work, COMMIT; or ROLLBACK and the failure. UNKNOWN: the answer to COMMIT did not come.
+ */
+int my_transaction(struct my_store *my, const struct my_opening *opening, my_job work, struct error *ret_error) MUST_CHECK;
 int my_number_of(const char *text, int64_t *ret_number); /* of a result; 0 or -1 */
 
 /* ---- mysql_types.c ---- */
@@ -167,6 +177,7 @@ void my_type_name(const struct table *table, uint32_t column, char ret_name[MY_T
 uint32_t my_key_share(const struct table *table, const uint32_t *columns, uint32_t n_columns);
 void my_print_text(struct buffer *sql, const char *data, size_t size); /* in quotes */
 void my_print_string(struct buffer *sql, const char *string);          /* NULL: NULL */
+void my_print_words(struct buffer *sql, const char *words);            /* of people or a plugin: may be no UTF-8 */
 void my_print_bytes(struct buffer *sql, const void *data, size_t size);
 void my_time_text(const struct column *column, const struct cell *cell, char ret_text[TEXT_TIMESTAMP_SIZE]); /* timestamp, date */
 void my_print_cell(struct buffer *sql, const struct column *column, const struct cell *cell);
@@ -182,8 +193,10 @@ int my_insert(struct my_store *my, struct error *ret_error);
 int my_release(struct my_store *my, struct error *ret_error);
 int my_list(struct my_store *my, struct error *ret_error);
 int my_operate(struct my_store *my, struct error *ret_error);
-int my_move(struct my_store *my, struct error *ret_error);          /* the compare-and-set of a write */
+/* The compare-and-set of a write: runs the work in a transaction that it opens. */
+int my_move(struct my_store *my, my_job work, struct error *ret_error) MUST_CHECK;
 void my_print_scope(const struct my_store *my, struct buffer *sql); /* pipeline = ... AND version = ... */
+void my_print_place(const struct my_store *my, struct buffer *sql, const char *topic, int32_t partition); /* ... AND topic = ... */
 
 /* ---- mysql_version.c ---- */
 

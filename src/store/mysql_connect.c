@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { MARIADB_MIN = 101100, MYSQL_MIN = 80020, TCP_USER_TIMEOUT_MS = 10000, IDLE_SECONDS = 10, PATIENCE_SECONDS = 5 };
+enum { MARIADB_MIN = 101100, MYSQL_MIN = 80020, TCP_USER_TIMEOUT_MS = 10000, PATIENCE_SECONDS = 5 };
 
 void my_disconnect(struct my_store *my)
 {
@@ -117,12 +117,12 @@ static int set_session(struct my_store *my, struct error *ret_error)
     int result;
 
     buffer_puts(&sql, "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
-                      "NO_ENGINE_SUBSTITUTION', SESSION time_zone = '+00:00', SESSION autocommit = 1, SESSION completion_type = 0");
+                      "NO_ENGINE_SUBSTITUTION', SESSION time_zone = '+00:00', SESSION autocommit = 1, SESSION completion_type = 0, "
+                      "SESSION wait_timeout = " MY_IDLE);
     buffer_printf(&sql, ", SESSION innodb_lock_wait_timeout = %u, SESSION lock_wait_timeout = %u",
                   seconds_of(settings->lock_timeout_us), seconds_of(settings->lock_timeout_us));
     if (my->is_mariadb)
-        buffer_printf(&sql, ", SESSION idle_transaction_timeout = %d, SESSION max_statement_time = %.3f", IDLE_SECONDS,
-                      (double)settings->statement_timeout_us / 1e6);
+        buffer_printf(&sql, ", SESSION max_statement_time = %.3f", (double)settings->statement_timeout_us / 1e6);
     buffer_puts(&sql, "; SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE");
     result = my_script(my, &sql, NULL, NULL, ret_error);
     buffer_free(&sql);

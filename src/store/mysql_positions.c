@@ -1,5 +1,5 @@
 /*
- * mysql_positions - first positions, claims, resolves, the compare-and-set of a write, and what operators do. See mysql.h.
+ * mysql_positions - first positions, claims, resolves, releases, and the compare-and-set of a write. See mysql.h.
  *
  * Each position has statements of its own, by its whole key: a list of keys would make the server look at other tasks' rows, and
  * wait for their locks. They go in one text, in the order of topic and partition, so that tasks that meet wait and cannot deadlock.
@@ -27,25 +27,12 @@ void my_print_scope(const struct my_store *my, struct buffer *sql)
     buffer_printf(sql, " AND version = %" PRId32, my->store.scope.version);
 }
 
-static void print_place(const struct my_store *my, struct buffer *sql, const char *topic, int32_t partition)
+void my_print_place(const struct my_store *my, struct buffer *sql, const char *topic, int32_t partition)
 {
     my_print_scope(my, sql);
     buffer_puts(sql, " AND topic = ");
     my_print_string(sql, topic);
     buffer_printf(sql, " AND part = %" PRId32, partition);
-}
-
-/* What people or a plugin have said may be no UTF-8. */
-static void print_words(struct buffer *sql, const char *words)
-{
-    if (words == NULL || text_is_utf8(words, strlen(words), NULL)) {
-        my_print_string(sql, words);
-        return;
-    }
-    buffer_putc(sql, '\'');
-    for (; *words != '\0'; words++)
-        buffer_printf(sql, *words == '\'' || *words == '\\' ? "\\%c" : "%c", (unsigned char)*words < 0x80 ? *words : '?');
-    buffer_putc(sql, '\'');
 }
 
 static void print_owner(const struct my_store *my, struct buffer *sql)
@@ -79,6 +66,7 @@ static int put_in_order(struct my_store *my, size_t n, const char *(*topic_of)(c
         }
         my->order[at] = i;
     }
+    my->n_order = n;
     return 0;
 }
 
@@ -142,6 +130,12 @@ static void read_position(struct my_store *my, MYSQL_ROW row, struct store_posit
 
 /* ---- Claim and resolve ---- */
 
+static void miss(struct store_position *position)
+{
+    position->is_missing = true;
+    position->halt_kind = position->halt_reason = position->cluster_id = "";
+}
+
 /* A position: its row, locked; then the change. */
 static int take_result(struct my_store *my, void *context, size_t index, MYSQL_RES *rows, uint64_t n_affected,
                        struct error *ret_error)
@@ -152,8 +146,7 @@ static int take_result(struct my_store *my, void *context, size_t index, MYSQL_R
     (void)context, (void)n_affected, (void)ret_error;
     if (index % 2 == 1) /* the UPDATE */
         return 0;
-    position->is_missing = true;
-    position->halt_kind = position->halt_reason = position->cluster_id = "";
+    miss(position);
     if (row == NULL)
         return 0;
     read_position(my, row, position);
@@ -167,7 +160,7 @@ static void print_take(struct my_store *my, const struct store_position *positio
     struct buffer *sql = &my->sql;
 
     buffer_puts(sql, "SELECT " COLUMNS " FROM readside_positions WHERE ");
-    print_place(my, sql, position->topic, position->partition);
+    my_print_place(my, sql, position->topic, position->partition);
     if (my->is_resolve) {
         buffer_puts(sql, " AND owner = ");
         print_owner(my, sql);
@@ -177,25 +170,61 @@ static void print_take(struct my_store *my, const struct store_position *positio
     buffer_puts(sql, ", backend = ");
     my_print_string(sql, my->backend[0] == '\0' ? NULL : my->backend);
     buffer_printf(sql, "%s, updated_at = UTC_TIMESTAMP(6) WHERE ", my->is_resolve ? "" : ", claimed_at = UTC_TIMESTAMP(6)");
-    print_place(my, sql, position->topic, position->partition);
+    my_print_place(my, sql, position->topic, position->partition);
     if (my->is_resolve) {
         buffer_puts(sql, " AND owner = ");
         print_owner(my, sql);
     }
 }
 
+static int keep_own(struct my_store *my, void *context, size_t index, MYSQL_RES *rows, uint64_t n_affected, struct error *ret_error)
+{
+    size_t position = my->order[index];
+    size_t *n_kept = context; /* at most index: what is overwritten has been read */
+
+    (void)n_affected, (void)ret_error;
+    if (rows != NULL && mysql_fetch_row(rows) != NULL)
+        my->order[(*n_kept)++] = position;
+    else
+        miss(&my->positions[position]);
+    return 0;
+}
+
+/* Only what is still this task's is taken again. To look is no lock: one on a row that is another's by now would keep that one
+ * from writing, and waiting for it is no use. */
+static int look_for_own(struct my_store *my, struct error *ret_error)
+{
+    size_t n_kept = 0;
+    int result;
+
+    buffer_clear(&my->sql);
+    for (size_t i = 0; i < my->n_order; i++) {
+        const struct store_position *position = &my->positions[my->order[i]];
+
+        buffer_puts(&my->sql, i > 0 ? "; SELECT 1 FROM readside_positions WHERE " : "SELECT 1 FROM readside_positions WHERE ");
+        my_print_place(my, &my->sql, position->topic, position->partition);
+        buffer_puts(&my->sql, " AND owner = ");
+        print_owner(my, &my->sql);
+    }
+    result = my->n_order == 0 ? 0 : my_script(my, &my->sql, keep_own, &n_kept, ret_error);
+    my->n_order = n_kept;
+    return result;
+}
+
 /* A claim asks whose version it is before the lock, so that who may not claim it disturbs nobody, and again behind what it has
  * taken: nothing keeps another from making the first positions in between. */
 static int take(struct my_store *my, struct error *ret_error)
 {
-    int result = my->is_resolve ? 0 : my_ask_version(my, ret_error);
+    int result = put_in_order(my, my->n_positions, topic_of_position, partition_of_position, ret_error);
 
+    if (result == 0)
+        result = my->is_resolve ? look_for_own(my, ret_error) : my_ask_version(my, ret_error);
     buffer_clear(&my->sql);
-    for (size_t i = 0; i < my->n_positions; i++) {
+    for (size_t i = 0; i < my->n_order; i++) {
         buffer_puts(&my->sql, i > 0 ? "; " : "");
         print_take(my, &my->positions[my->order[i]]);
     }
-    if (result == 0 && my->n_positions > 0)
+    if (result == 0 && my->n_order > 0)
         result = my_script(my, &my->sql, take_result, NULL, ret_error);
     if (result == 0 && !my->is_resolve)
         result = my_ask_version(my, ret_error);
@@ -235,7 +264,7 @@ static int kill_holders(struct my_store *my, struct error *ret_error)
     for (size_t i = 0; i < my->n_positions; i++) {
         buffer_puts(&my->sql, i > 0 ? "; " : "");
         buffer_puts(&my->sql, "SELECT IS_USED_LOCK(backend) FROM readside_positions WHERE ");
-        print_place(my, &my->sql, my->positions[i].topic, my->positions[i].partition);
+        my_print_place(my, &my->sql, my->positions[i].topic, my->positions[i].partition);
         buffer_puts(&my->sql, " AND backend IS NOT NULL AND IS_USED_LOCK(backend) <> CONNECTION_ID()");
         if (my->is_resolve) {
             buffer_puts(&my->sql, " AND owner = ");
@@ -253,12 +282,12 @@ static int kill_holders(struct my_store *my, struct error *ret_error)
 
 int my_claim(struct my_store *my, struct error *ret_error)
 {
-    int result = put_in_order(my, my->n_positions, topic_of_position, partition_of_position, ret_error);
+    int result = 0;
 
     for (int i = 0; result == 0; i++) {
         struct error failure = {0};
 
-        result = my_transaction(my, take, &failure);
+        result = my_transaction(my, NULL, take, &failure);
         if (result == 0)
             return 0;
         if (strcmp(failure.code, "1205") != 0 || i + 1 >= ATTEMPTS_MAX || my->connection == NULL) {
@@ -281,7 +310,7 @@ static int give_up(struct my_store *my, struct error *ret_error)
 
         buffer_puts(&my->sql, i > 0 ? "; " : "");
         buffer_puts(&my->sql, "UPDATE readside_positions SET owner = NULL, updated_at = UTC_TIMESTAMP(6) WHERE ");
-        print_place(my, &my->sql, position->topic, position->partition);
+        my_print_place(my, &my->sql, position->topic, position->partition);
         buffer_puts(&my->sql, " AND owner = ");
         print_owner(my, &my->sql);
     }
@@ -292,21 +321,20 @@ int my_release(struct my_store *my, struct error *ret_error)
 {
     int result = put_in_order(my, my->n_positions, topic_of_position, partition_of_position, ret_error);
 
-    return result == 0 ? my_transaction(my, give_up, ret_error) : result;
+    return result == 0 ? my_transaction(my, NULL, give_up, ret_error) : result;
 }
 
 /* ---- Moves ---- */
 
-static int judge_move(struct my_store *my, void *context, size_t index, MYSQL_RES *rows, uint64_t n_affected,
-                      struct error *ret_error)
-{
-    const struct store_move *move = &my->write.moves[my->order[index]];
+/* An error of both servers (1242) where the condition before it does not hold, so that no statement behind it is run. */
+#define OR_END_HERE ", 1, (SELECT 1 UNION SELECT 2))"
+#define ENDED_HERE "1242"
 
-    (void)context, (void)rows;
-    if (n_affected == 1)
-        return 0;
-    return error_set(ret_error, ERROR_FENCED, "%s/%" PRId32 ": the position is no longer this task's, or has been moved",
-                     move->topic, move->partition);
+static void print_move_place(struct my_store *my, const struct store_move *move)
+{
+    my_print_place(my, &my->sql, move->topic, move->partition);
+    buffer_printf(&my->sql, " AND epoch = %" PRId64 " AND next_offset = %" PRId64 " AND owner = ", move->epoch, move->base);
+    print_owner(my, &my->sql);
 }
 
 static void print_move(struct my_store *my, const struct store_move *move)
@@ -314,30 +342,80 @@ static void print_move(struct my_store *my, const struct store_move *move)
     struct buffer *sql = &my->sql;
 
     buffer_printf(sql,
-                  "UPDATE readside_positions SET next_offset = %" PRId64 ", commit_seq = commit_seq + 1, events = events + %" PRId64
-                  ", leader_epoch = %" PRId32 ", state = '%s', halt_kind = ",
+                  "; UPDATE readside_positions SET next_offset = %" PRId64
+                  ", commit_seq = commit_seq + 1, events = events + %" PRId64 ", leader_epoch = %" PRId32
+                  ", state = '%s', halt_kind = ",
                   move->next, move->events, move->leader_epoch, move->halt_kind == NULL ? "running" : "halted");
     my_print_string(sql, move->halt_kind);
     buffer_puts(sql, ", halt_reason = ");
-    print_words(sql, move->halt_reason);
+    my_print_words(sql, move->halt_reason);
     buffer_puts(sql, ", updated_at = UTC_TIMESTAMP(6) WHERE ");
-    print_place(my, sql, move->topic, move->partition);
-    buffer_printf(sql, " AND epoch = %" PRId64 " AND next_offset = %" PRId64 " AND owner = ", move->epoch, move->base);
-    print_owner(my, sql);
+    print_move_place(my, move);
 }
 
-int my_move(struct my_store *my, struct error *ret_error)
+/* A text that arrives late, when its sender has been fenced, must lock nothing: an update that had to wait keeps the row locked
+ * though its condition finds none. So a look comes first, without a lock, and ends the text. */
+static void print_moves(struct my_store *my)
 {
+    buffer_puts(&my->sql, "; SELECT IF((SELECT COUNT(*) FROM readside_positions WHERE ");
+    for (size_t i = 0; i < my->n_order; i++) {
+        buffer_puts(&my->sql, i > 0 ? " OR " : "");
+        print_move_place(my, &my->write.moves[my->order[i]]);
+    }
+    buffer_printf(&my->sql, ") = %zu" OR_END_HERE, my->n_order);
+    for (size_t i = 0; i < my->n_order; i++)
+        print_move(my, &my->write.moves[my->order[i]]);
+}
+
+static int refuse_move(const struct store_move *move, struct error *ret_error)
+{
+    return error_set(ret_error, ERROR_FENCED, "%s/%" PRId32 ": the position is no longer this task's, or has been moved",
+                     move->topic, move->partition);
+}
+
+/* The look, then an update each. */
+static int judge_moves(struct my_store *my, void *context, size_t index, MYSQL_RES *rows, uint64_t n_affected,
+                       struct error *ret_error)
+{
+    (void)context, (void)rows;
+    return index == 0 || n_affected == 1 ? 0 : refuse_move(&my->write.moves[my->order[index - 1]], ret_error);
+}
+
+static int judge_look(struct my_store *my, void *context, size_t index, MYSQL_RES *rows, uint64_t n_affected,
+                      struct error *ret_error)
+{
+    (void)context, (void)n_affected;
+    return rows != NULL && mysql_fetch_row(rows) != NULL ? 0 : refuse_move(&my->write.moves[my->order[index]], ret_error);
+}
+
+/* Which of them it is that the look did not find. */
+static int name_fenced(struct my_store *my, struct error *ret_error)
+{
+    int result;
+
+    buffer_clear(&my->sql);
+    for (size_t i = 0; i < my->n_order; i++) {
+        buffer_puts(&my->sql, i > 0 ? "; SELECT 1 FROM readside_positions WHERE " : "SELECT 1 FROM readside_positions WHERE ");
+        print_move_place(my, &my->write.moves[my->order[i]]);
+    }
+    result = my_script(my, &my->sql, judge_look, NULL, ret_error);
+    return result == 0 ? refuse_move(&my->write.moves[my->order[0]], ret_error) : result;
+}
+
+int my_move(struct my_store *my, my_job work, struct error *ret_error)
+{
+    static const struct my_opening moves = {.print = print_moves, .on_result = judge_moves};
+    struct error failure = {0};
     int result = put_in_order(my, my->write.n_moves, topic_of_move, partition_of_move, ret_error);
 
-    if (result != 0 || my->write.n_moves == 0)
+    if (result != 0)
         return result;
-    buffer_clear(&my->sql);
-    for (size_t i = 0; i < my->write.n_moves; i++) {
-        buffer_puts(&my->sql, i > 0 ? "; " : "");
-        print_move(my, &my->write.moves[my->order[i]]);
-    }
-    return my_script(my, &my->sql, judge_move, NULL, ret_error);
+    result = my_transaction(my, my->n_order == 0 ? NULL : &moves, work, &failure);
+    if (result == ERROR_BUG && strcmp(failure.code, ENDED_HERE) == 0)
+        return name_fenced(my, ret_error);
+    if (result != 0 && ret_error != NULL)
+        *ret_error = failure;
+    return result;
 }
 
 /* ---- First positions ---- */
@@ -422,7 +500,7 @@ static int insert_all(struct my_store *my, struct error *ret_error)
 
 static int insert_now(struct my_store *my, struct error *ret_error)
 {
-    return my_transaction(my, insert_all, ret_error);
+    return my_transaction(my, NULL, insert_all, ret_error);
 }
 
 /* Dropping tables takes several transactions here: first positions must not come between. */
@@ -458,75 +536,4 @@ int my_list(struct my_store *my, struct error *ret_error)
     my->n_list = n;
     mysql_free_result(rows);
     return my->list == NULL ? my_out_of_memory(ret_error) : 0;
-}
-
-/* ---- Operators ---- */
-
-static void print_change(struct my_store *my, const struct store_operation *operation, int64_t old_offset)
-{
-    bool is_set = operation->kind != STORE_RESUME;
-    struct buffer *sql = &my->sql;
-
-    buffer_puts(sql, "UPDATE readside_positions SET owner = NULL, epoch = epoch + 1, state = 'running', halt_kind = NULL, "
-                     "halt_reason = NULL, updated_at = UTC_TIMESTAMP(6)");
-    if (is_set) {
-        buffer_printf(sql, ", next_offset = %" PRId64 ", leader_epoch = -1, cluster_id = ", operation->next_offset);
-        my_print_string(sql, operation->cluster_id);
-        buffer_puts(sql, ", topic_id = ");
-        my_print_bytes(sql, operation->topic_id, 16);
-    }
-    buffer_puts(sql, " WHERE ");
-    print_place(my, sql, operation->topic, operation->partition);
-    buffer_puts(
-        sql,
-        "; INSERT INTO readside_audit (actor, action, pipeline, version, topic, part, old_offset, new_offset, reason) VALUES (");
-    print_words(sql, operation->actor);
-    buffer_printf(sql, ", '%s', ", store_operation_name(operation));
-    my_print_string(sql, my->store.scope.pipeline);
-    buffer_printf(sql, ", %" PRId32 ", ", my->store.scope.version);
-    my_print_string(sql, operation->topic);
-    buffer_printf(sql, ", %" PRId32 ", %" PRId64 ", %" PRId64 ", ", operation->partition, old_offset,
-                  is_set ? operation->next_offset : old_offset);
-    print_words(sql, operation->reason);
-    buffer_putc(sql, ')');
-}
-
-/* Where the position is now, locked; refused where it is not what the operator saw. */
-static int look_at_position(struct my_store *my, const struct store_operation *operation, int64_t *ret_now, struct error *ret_error)
-{
-    MYSQL_RES *rows;
-    MYSQL_ROW row;
-    int result;
-
-    buffer_clear(&my->sql);
-    buffer_puts(&my->sql, "SELECT next_offset FROM readside_positions WHERE ");
-    print_place(my, &my->sql, operation->topic, operation->partition);
-    buffer_printf(&my->sql, "%s FOR UPDATE", operation->kind == STORE_RESUME ? " AND state = 'halted'" : "");
-    result = buffer_failed(&my->sql) ? my_out_of_memory(ret_error) : my_query(my, my->sql.data, &rows, ret_error);
-    if (result != 0)
-        return result;
-    row = mysql_fetch_row(rows);
-    if (row == NULL || my_number_of(row[0], ret_now) != 0)
-        result = refuse_operation(operation, ret_error);
-    else if (operation->kind != STORE_RESUME && *ret_now != operation->base)
-        result = refuse_moved(operation, *ret_now, ret_error);
-    mysql_free_result(rows);
-    return result;
-}
-
-static int operate(struct my_store *my, struct error *ret_error)
-{
-    int64_t now = -1;
-    int result = look_at_position(my, my->command, &now, ret_error);
-
-    if (result != 0)
-        return result;
-    buffer_clear(&my->sql);
-    print_change(my, my->command, now);
-    return my_script(my, &my->sql, NULL, NULL, ret_error);
-}
-
-int my_operate(struct my_store *my, struct error *ret_error)
-{
-    return my_transaction(my, operate, ret_error);
 }

@@ -189,14 +189,16 @@ int my_query_number(struct my_store *my, const char *sql, int64_t *ret_number, s
     return result;
 }
 
-/* What comes behind a failure is taken in, so that the next statement finds the connection in step. */
-static void drain(struct my_store *my)
+/* What comes behind a failure is taken in, so that the next statement finds the connection in step. 0, or -1: one of them failed.
+ */
+static int drain(struct my_store *my)
 {
     while (my->connection != NULL && mysql_more_results(my->connection)) {
         if (mysql_next_result(my->connection) > 0)
-            return;
+            return -1;
         mysql_free_result(mysql_store_result(my->connection));
     }
+    return 0;
 }
 
 int my_script(struct my_store *my, const struct buffer *sql, my_on_result on_result, void *context, struct error *ret_error)
@@ -222,15 +224,45 @@ int my_script(struct my_store *my, const struct buffer *sql, my_on_result on_res
             return my_error(my, ret_error);
     }
     if (result != 0)
-        drain(my);
+        (void)drain(my);
     return result;
 }
 
 /* ---- Transactions ---- */
 
+/* A session may be idle for long, as a topic may; one with an open transaction not, as its locks stand in others' way when its task
+ * is frozen. Only MariaDB has a limit for that alone, so the session's own is lowered meanwhile, on both. */
+#define BEGIN "SET SESSION wait_timeout = " MY_IDLE_IN_TRANSACTION "; START TRANSACTION"
+#define AND_LET_IDLE "; SET SESSION wait_timeout = " MY_IDLE
+
+enum { N_BEGIN = 2 }; /* statements of BEGIN */
+
+static int take_opening(struct my_store *my, void *context, size_t index, MYSQL_RES *rows, uint64_t n_affected,
+                        struct error *ret_error)
+{
+    const struct my_opening *opening = context;
+
+    if (index < N_BEGIN || opening == NULL)
+        return 0;
+    return opening->on_result(my, NULL, index - N_BEGIN, rows, n_affected, ret_error);
+}
+
+static int open_transaction(struct my_store *my, const struct my_opening *opening, struct error *ret_error)
+{
+    buffer_clear(&my->sql);
+    buffer_puts(&my->sql, BEGIN);
+    if (opening != NULL)
+        opening->print(my);
+    return my_script(my, &my->sql, take_opening, (void *)(uintptr_t)opening, ret_error);
+}
+
+/* What cannot be rolled back ends with its connection. */
 static void roll_back(struct my_store *my)
 {
-    if (my->connection != NULL && mysql_query(my->connection, "ROLLBACK") != 0)
+    if (my->connection == NULL)
+        return;
+    my_await(my);
+    if (mysql_query(my->connection, "ROLLBACK" AND_LET_IDLE) != 0 || drain(my) != 0)
         my_disconnect(my);
 }
 
@@ -244,9 +276,12 @@ static int commit(struct my_store *my, struct error *ret_error)
         return error_set(ret_error, ERROR_UNKNOWN,
                          "the transaction had ended before COMMIT (does something in the database commit?)");
     }
-    result = send(my, "COMMIT", strlen("COMMIT"), ret_error);
-    if (result == 0)
+    result = send(my, "COMMIT" AND_LET_IDLE, strlen("COMMIT" AND_LET_IDLE), ret_error);
+    if (result == 0) {
+        if (drain(my) != 0) /* it is done all the same */
+            my_disconnect(my);
         return 0;
+    }
     if (my->connection != NULL && result == ERROR_TRANSIENT) {
         roll_back(my);
         return result;
@@ -257,13 +292,12 @@ static int commit(struct my_store *my, struct error *ret_error)
     return ERROR_UNKNOWN;
 }
 
-int my_transaction(struct my_store *my, my_job work, struct error *ret_error)
+int my_transaction(struct my_store *my, const struct my_opening *opening, my_job work, struct error *ret_error)
 {
-    int result = my_execute(my, "START TRANSACTION", ret_error);
+    int result = open_transaction(my, opening, ret_error);
 
-    if (result != 0)
-        return result;
-    result = work(my, ret_error);
+    if (result == 0)
+        result = work(my, ret_error);
     if (result == 0)
         return commit(my, ret_error);
     roll_back(my);

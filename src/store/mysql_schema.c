@@ -300,7 +300,7 @@ static int drop_version(struct my_store *my, struct error *ret_error)
 {
     MYSQL_RES *names;
     MYSQL_ROW row;
-    int result = my_transaction(my, drop_positions, ret_error);
+    int result = my_transaction(my, NULL, drop_positions, ret_error);
 
     if (result != 0)
         return result;

@@ -125,6 +125,19 @@ void my_print_string(struct buffer *sql, const char *string)
         my_print_text(sql, string, strlen(string));
 }
 
+/* What people or a plugin have said may be no UTF-8. */
+void my_print_words(struct buffer *sql, const char *words)
+{
+    if (words == NULL || text_is_utf8(words, strlen(words), NULL)) {
+        my_print_string(sql, words);
+        return;
+    }
+    buffer_putc(sql, '\'');
+    for (; *words != '\0'; words++)
+        buffer_printf(sql, *words == '\'' || *words == '\\' ? "\\%c" : "%c", (unsigned char)*words < 0x80 ? *words : '?');
+    buffer_putc(sql, '\'');
+}
+
 void my_print_bytes(struct buffer *sql, const void *data, size_t size)
 {
     static const char digits[] = "0123456789abcdef";

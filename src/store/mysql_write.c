@@ -410,15 +410,15 @@ static int write_messages(struct my_store *my, const struct outbox_message *mess
 
 /* ---- The whole ---- */
 
-static int write_all(struct my_store *my, struct error *ret_error)
+static int write_rows(struct my_store *my, struct error *ret_error)
 {
     const struct change_group *groups;
     const struct outbox_message *messages;
     size_t n_groups, n_messages;
-    int result = my_move(my, ret_error);
+    int result = 0;
 
-    if (result != 0 || my->write.batch == NULL)
-        return result;
+    if (my->write.batch == NULL)
+        return 0;
     groups = batch_groups(my->write.batch, &n_groups);
     messages = batch_outbox(my->write.batch, &n_messages);
     for (size_t i = 0; i < n_groups && result == 0; i++)
@@ -429,5 +429,5 @@ static int write_all(struct my_store *my, struct error *ret_error)
 
 int my_write(struct my_store *my, struct error *ret_error)
 {
-    return my_transaction(my, write_all, ret_error);
+    return my_move(my, write_rows, ret_error);
 }
