@@ -125,7 +125,7 @@ int batch_want(struct batch *batch, uint32_t table, const struct rs_value *keys,
 struct wanted_row {
     const struct table *table;
     const struct cell *keys; /* n_keys cells in key order */
-    const uint8_t *key;
+    const uint8_t *key; /* canonical, as a row's */
     uint32_t key_size;
     struct row *row; /* internal */
 };

@@ -647,10 +647,16 @@ static int keep_account(void *context, size_t index, const struct cell *cells, i
     return 0;
 }
 
+struct wanted_row scene_wanted_account(const struct cell *name)
+{
+    return (struct wanted_row){.table = &scene_tables[ACCOUNTS], .keys = name, .key = (const uint8_t *)name->as.data,
+                               .key_size = name->size};
+}
+
 bool scene_read_account(struct scene *scene, const char *name, struct cell ret_cells[N_ACCOUNT_COLUMNS])
 {
     struct cell key = {.operation = CELL_SET, .as.data = name, .size = (uint32_t)strlen(name)};
-    struct wanted_row row = {.table = &scene_tables[ACCOUNTS], .keys = &key};
+    struct wanted_row row = scene_wanted_account(&key);
     struct kept kept = {.cells = ret_cells};
     struct store_read read = {.rows = &row, .n_rows = 1, .on_row = keep_account, .context = &kept};
 

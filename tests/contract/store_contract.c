@@ -784,8 +784,7 @@ static void test_a_read_can_be_stopped(void **state)
 {
     struct scene *scene = scene_ready();
     struct cell keys[2] = {{.operation = CELL_SET, .as.data = "a", .size = 1}, {.operation = CELL_SET, .as.data = "b", .size = 1}};
-    struct wanted_row rows[2] = {{.table = &scene_tables[ACCOUNTS], .keys = &keys[0]},
-                                 {.table = &scene_tables[ACCOUNTS], .keys = &keys[1]}};
+    struct wanted_row rows[2] = {scene_wanted_account(&keys[0]), scene_wanted_account(&keys[1])};
     int n = 0;
     struct store_read read = {.rows = rows, .n_rows = 2, .on_row = refuse_row, .context = &n};
 
@@ -794,6 +793,67 @@ static void test_a_read_can_be_stopped(void **state)
     FAILS(scene, ERROR_BUG, "that is enough", scene_finish(scene));
     assert_int_equal(n, 1);
     OK(scene, scene_write(scene, 1));
+    scene_free(scene);
+}
+
+enum { N_ASKED = 1500 }; /* more than any store asks for at once */
+
+struct asked {
+    const struct store_read *read;
+    size_t n, n_found;
+};
+
+/* Every other account is there, and each answer is for the row that was asked for, whatever lies between. */
+static int see_asked(void *context, size_t index, const struct cell *cells, int32_t partition, struct error *ret_error)
+{
+    struct asked *asked = context;
+    const struct wanted_row *wanted = &asked->read->rows[index];
+
+    (void)partition, (void)ret_error;
+    asked->n++;
+    if (wanted->table != &scene_tables[ACCOUNTS])
+        return 0;
+    assert_int_equal(cells != NULL, wanted->key[wanted->key_size - 1] % 2 == 0);
+    if (cells == NULL)
+        return 0;
+    asked->n_found++;
+    assert_int_equal(cells[ACCOUNT].size, wanted->key_size);
+    assert_memory_equal(cells[ACCOUNT].as.data, wanted->key, wanted->key_size);
+    return 0;
+}
+
+static void test_each_answer_is_for_its_row(void **state)
+{
+    struct scene *scene = scene_ready();
+    struct asked asked = {0};
+    struct store_read read = {.on_row = see_asked, .context = &asked};
+
+    (void)state;
+    for (int i = 0; i < N_ASKED; i += 2) {
+        char name[16];
+
+        snprintf(name, sizeof name, "%d", i);
+        set(scene, account(scene, name), BALANCE, money(i));
+    }
+    OK(scene, scene_write(scene, 1));
+    for (int i = 0; i < N_ASKED; i++) {
+        char name[16];
+        struct rs_value key, keys[8];
+
+        snprintf(name, sizeof name, "%d", i * 7 % N_ASKED);
+        key = text(name);
+        OK(scene, batch_want(scene->batch, ACCOUNTS, &key, 1, &scene->error));
+        make_key(keys, i % 64);
+        if (i % 500 == 250)
+            OK(scene, batch_want(scene->batch, PLACES, keys, 8, &scene->error));
+    }
+    read.rows = batch_wanted(scene->batch, &read.n_rows);
+    asked.read = &read;
+    OK(scene, store_start_read(scene->store, &read, &scene->error));
+    OK(scene, scene_finish(scene));
+    assert_int_equal(asked.n, N_ASKED + 3);
+    assert_int_equal(asked.n_found, N_ASKED / 2);
+    scene_settle(scene, 0, 0);
     scene_free(scene);
 }
 
@@ -1099,6 +1159,7 @@ int main(void)
         cmocka_unit_test(test_keys_of_every_type),
         cmocka_unit_test(test_a_read_tells_the_rows_partition),
         cmocka_unit_test(test_a_read_can_be_stopped),
+        cmocka_unit_test(test_each_answer_is_for_its_row),
         cmocka_unit_test(test_a_row_of_another_partition_halts),
         cmocka_unit_test(test_an_overflow_is_poison),
         cmocka_unit_test(test_a_dropped_table_is_told),

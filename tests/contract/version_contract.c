@@ -214,7 +214,7 @@ static void test_a_read_of_a_table_that_is_gone(void **state)
 {
     struct scene *scene = scene_ready();
     struct cell key = {.operation = CELL_SET, .as.data = "acc-1", .size = 5};
-    struct wanted_row row = {.table = &scene_tables[ACCOUNTS], .keys = &key};
+    struct wanted_row row = scene_wanted_account(&key);
     struct store_read read = {.rows = &row, .n_rows = 1, .on_row = no_row};
     int result;
 
