@@ -228,6 +228,7 @@ static void close_store(struct store *store)
     my_uri_free(&my->uri);
     arena_free(my->arena);
     buffer_free(&my->sql);
+    buffer_free(&my->ahead);
     free(my->order);
     free(my->found);
     free(my);

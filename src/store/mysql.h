@@ -77,6 +77,7 @@ struct my_store {
     unsigned n_backends;
     struct arena *arena; /* of results, until the next operation */
     struct buffer sql;   /* scratch for the statement being built */
+    struct buffer ahead; /* one that waits for its turn */
     struct my_statement statements[MY_STATEMENTS_MAX];
     size_t n_statements;
 
@@ -158,6 +159,9 @@ typedef int (*my_on_result)(struct my_store *my, void *context, size_t index, MY
                             struct error *ret_error);
 int my_script(struct my_store *my, const struct buffer *sql, my_on_result on_result, void *context,
               struct error *ret_error) MUST_CHECK;
+/* Its two halves: the server works in between, and sql is free. */
+int my_send(struct my_store *my, const struct buffer *sql, struct error *ret_error) MUST_CHECK;
+int my_receive(struct my_store *my, my_on_result on_result, void *context, struct error *ret_error) MUST_CHECK;
 /* Statements that go to the server with BEGIN, in one text: print adds them to my->sql, each behind a "; ". */
 struct my_opening {
     void (*print)(struct my_store *my);
@@ -179,7 +183,7 @@ void my_print_text(struct buffer *sql, const char *data, size_t size); /* in quo
 void my_print_string(struct buffer *sql, const char *string);          /* NULL: NULL */
 void my_print_words(struct buffer *sql, const char *words);            /* of people or a plugin: may be no UTF-8 */
 void my_print_bytes(struct buffer *sql, const void *data, size_t size);
-void my_time_text(const struct column *column, const struct cell *cell, char ret_text[TEXT_TIMESTAMP_SIZE]); /* timestamp, date */
+void my_time_of(const struct column *column, const struct cell *cell, MYSQL_TIME *ret_time); /* of a timestamp or date */
 void my_print_cell(struct buffer *sql, const struct column *column, const struct cell *cell);
 int my_read_cell(struct my_store *my, const struct column *column, const char *data, size_t size, struct cell *ret_cell,
                  struct error *ret_error) MUST_CHECK;

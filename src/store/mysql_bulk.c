@@ -59,11 +59,32 @@ static bool is_number(enum rs_type type)
     return type == RS_INT || type == RS_BOOL || type == RS_REAL;
 }
 
-/* The value as text or bytes; those of text columns stay where they are. */
+static enum enum_field_types type_of(enum rs_type type)
+{
+    switch (type) {
+    case RS_REAL:
+        return MYSQL_TYPE_DOUBLE;
+    case RS_INT:
+    case RS_BOOL:
+        return MYSQL_TYPE_LONGLONG;
+    case RS_BYTES:
+    case RS_UUID:
+        return MYSQL_TYPE_BLOB;
+    case RS_TIMESTAMP:
+        return MYSQL_TYPE_DATETIME;
+    case RS_DATE:
+        return MYSQL_TYPE_DATE;
+    default:
+        return MYSQL_TYPE_STRING;
+    }
+}
+
+/* The value's bytes; those of text columns stay where they are. */
 static bool put_data(struct my_store *my, const struct column *column, const struct cell *cell, const char **ret_data,
                      unsigned long *ret_size)
 {
-    char text[64] = "";
+    MYSQL_TIME *moment;
+    char text[64];
 
     switch (column->type) {
     case RS_TEXT:
@@ -78,14 +99,16 @@ static bool put_data(struct my_store *my, const struct column *column, const str
         return true;
     case RS_DECIMAL:
         *ret_size = decimal_print(decimal_make(cell->as.decimal, (int32_t)column->scale), text);
-        break;
-    default:
-        my_time_text(column, cell, text);
-        *ret_size = strlen(text);
-        break;
+        *ret_data = arena_copy(my->arena, text, *ret_size);
+        return *ret_data != NULL;
+    default: /* a timestamp or date */
+        moment = arena_alloc(my->arena, sizeof *moment);
+        if (moment != NULL)
+            my_time_of(column, cell, moment);
+        *ret_size = sizeof *moment;
+        *ret_data = (const char *)moment;
+        return moment != NULL;
     }
-    *ret_data = arena_copy(my->arena, text, *ret_size);
-    return *ret_data != NULL;
 }
 
 static bool put_numbers(MYSQL_BIND *bind, const struct my_rows *rows, uint32_t number, struct arena *arena)
@@ -102,7 +125,6 @@ static bool put_numbers(MYSQL_BIND *bind, const struct my_rows *rows, uint32_t n
         else
             integers[i] = cell->as.integer;
     }
-    bind->buffer_type = type == RS_REAL ? MYSQL_TYPE_DOUBLE : MYSQL_TYPE_LONGLONG;
     bind->buffer = integers;
     return integers != NULL;
 }
@@ -122,7 +144,6 @@ static bool put_pointers(struct my_store *my, MYSQL_BIND *bind, const struct my_
         if (!cell->is_null)
             is_well = put_data(my, column, cell, &data[i], &sizes[i]);
     }
-    bind->buffer_type = column->type == RS_BYTES || column->type == RS_UUID ? MYSQL_TYPE_BLOB : MYSQL_TYPE_STRING;
     bind->buffer = data;
     bind->length = sizes;
     return is_well;
@@ -158,6 +179,7 @@ static bool put_rows(struct my_store *my, MYSQL_BIND *binds, const struct my_row
     for (uint32_t i = 0; i < table->n_columns && is_well; i++) {
         if (!store_group_has(rows->group, i))
             continue;
+        binds[n].buffer_type = type_of(table->columns[i].type);
         is_well = (is_number(table->columns[i].type) ? put_numbers(&binds[n], rows, i, my->arena)
                                                      : put_pointers(my, &binds[n], rows, i)) &&
                   put_nulls(&binds[n], rows, i, my->arena);

@@ -141,7 +141,7 @@ void my_await(struct my_store *my)
     my_thread_await(my->thread, deadline_us);
 }
 
-static int send(struct my_store *my, const char *sql, size_t size, struct error *ret_error)
+static int run(struct my_store *my, const char *sql, size_t size, struct error *ret_error)
 {
     if (my->connection == NULL)
         return not_connected(ret_error);
@@ -151,7 +151,7 @@ static int send(struct my_store *my, const char *sql, size_t size, struct error 
 
 int my_query(struct my_store *my, const char *sql, MYSQL_RES **ret_result, struct error *ret_error)
 {
-    int result = send(my, sql, strlen(sql), ret_error);
+    int result = run(my, sql, strlen(sql), ret_error);
 
     *ret_result = NULL;
     if (result != 0)
@@ -201,21 +201,37 @@ static int drain(struct my_store *my)
     return 0;
 }
 
-int my_script(struct my_store *my, const struct buffer *sql, my_on_result on_result, void *context, struct error *ret_error)
+int my_send(struct my_store *my, const struct buffer *sql, struct error *ret_error)
 {
-    int result, next = 0;
-
     if (buffer_failed(sql))
         return my_out_of_memory(ret_error);
-    result = send(my, sql->data, sql->size, ret_error);
-    for (size_t i = 0; result == 0 && next == 0; i++) {
-        MYSQL_RES *rows = mysql_store_result(my->connection);
+    if (my->connection == NULL)
+        return not_connected(ret_error);
+    my_await(my);
+    return mysql_send_query(my->connection, sql->data, sql->size) == 0 ? 0 : my_error(my, ret_error);
+}
 
-        if (rows == NULL && mysql_field_count(my->connection) != 0)
-            result = my_error(my, ret_error);
-        else if (on_result != NULL)
-            result = on_result(my, context, i, rows, mysql_affected_rows(my->connection), ret_error);
-        mysql_free_result(rows);
+static int take_result(struct my_store *my, my_on_result on_result, void *context, size_t index, struct error *ret_error)
+{
+    MYSQL_RES *rows = mysql_store_result(my->connection);
+    int result = 0;
+
+    if (rows == NULL && mysql_field_count(my->connection) != 0)
+        return my_error(my, ret_error);
+    if (on_result != NULL)
+        result = on_result(my, context, index, rows, mysql_affected_rows(my->connection), ret_error);
+    mysql_free_result(rows);
+    return result;
+}
+
+int my_receive(struct my_store *my, my_on_result on_result, void *context, struct error *ret_error)
+{
+    int result = 0, next = 0;
+
+    if (mysql_read_query_result(my->connection) != 0)
+        return my_error(my, ret_error);
+    for (size_t i = 0; result == 0 && next == 0; i++) {
+        result = take_result(my, on_result, context, i, ret_error);
         if (result != 0)
             break;
         my_await(my);
@@ -226,6 +242,13 @@ int my_script(struct my_store *my, const struct buffer *sql, my_on_result on_res
     if (result != 0)
         (void)drain(my);
     return result;
+}
+
+int my_script(struct my_store *my, const struct buffer *sql, my_on_result on_result, void *context, struct error *ret_error)
+{
+    int result = my_send(my, sql, ret_error);
+
+    return result == 0 ? my_receive(my, on_result, context, ret_error) : result;
 }
 
 /* ---- Transactions ---- */
@@ -276,7 +299,7 @@ static int commit(struct my_store *my, struct error *ret_error)
         return error_set(ret_error, ERROR_UNKNOWN,
                          "the transaction had ended before COMMIT (does something in the database commit?)");
     }
-    result = send(my, "COMMIT" AND_LET_IDLE, strlen("COMMIT" AND_LET_IDLE), ret_error);
+    result = run(my, "COMMIT" AND_LET_IDLE, strlen("COMMIT" AND_LET_IDLE), ret_error);
     if (result == 0) {
         if (drain(my) != 0) /* it is done all the same */
             my_disconnect(my);

@@ -154,15 +154,42 @@ void my_print_bytes(struct buffer *sql, const void *data, size_t size)
 }
 
 /* YYYY-MM-DD HH:MM:SS.ffffff; the fold has judged the year. */
-void my_time_text(const struct column *column, const struct cell *cell, char ret_text[TEXT_TIMESTAMP_SIZE])
+/* "2026-11-23 04:00:00.000000", "2026-11-23" */
+static void print_time(const struct column *column, const struct cell *cell, char ret_text[TEXT_TIMESTAMP_SIZE])
 {
     if (column->type == RS_DATE) {
         text_print_date((int32_t)cell->as.integer, ret_text);
         return;
     }
     text_print_timestamp(cell->as.integer, ret_text);
-    ret_text[strcspn(ret_text, "T")] = ' ';
-    ret_text[strcspn(ret_text, "Z")] = '\0';
+    ret_text[10] = ' ';
+    ret_text[26] = '\0';
+}
+
+static unsigned digits_of(const char *at, int n)
+{
+    unsigned number = 0;
+
+    while (n-- > 0)
+        number = number * 10 + (unsigned)(*at++ - '0');
+    return number;
+}
+
+void my_time_of(const struct column *column, const struct cell *cell, MYSQL_TIME *ret_time)
+{
+    char text[TEXT_TIMESTAMP_SIZE];
+
+    print_time(column, cell, text);
+    *ret_time = (MYSQL_TIME){.year = digits_of(text, 4),
+                             .month = digits_of(text + 5, 2),
+                             .day = digits_of(text + 8, 2),
+                             .time_type = column->type == RS_DATE ? MYSQL_TIMESTAMP_DATE : MYSQL_TIMESTAMP_DATETIME};
+    if (column->type == RS_DATE)
+        return;
+    ret_time->hour = digits_of(text + 11, 2);
+    ret_time->minute = digits_of(text + 14, 2);
+    ret_time->second = digits_of(text + 17, 2);
+    ret_time->second_part = digits_of(text + 20, 6);
 }
 
 void my_print_cell(struct buffer *sql, const struct column *column, const struct cell *cell)
@@ -197,7 +224,7 @@ void my_print_cell(struct buffer *sql, const struct column *column, const struct
         return;
     case RS_TIMESTAMP:
     case RS_DATE:
-        my_time_text(column, cell, text);
+        print_time(column, cell, text);
         buffer_printf(sql, "'%s'", text);
         return;
     }

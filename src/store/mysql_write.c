@@ -12,7 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ROWS_MAX = 512, BULK_MAX = 8192 }; /* of one statement: more is no faster */
+/* Rows of one statement: more is no faster; and of a delete each row that is found is compared with all that are named. */
+enum { UPSERTS_MAX = 512, DELETES_MAX = 64, BULK_MAX = 8192 };
 
 /* How long a statement of many rows becomes; one of a single long row may be longer, to the server's own limit. */
 static size_t statement_bytes(const struct my_store *my)
@@ -223,34 +224,20 @@ static int judge_upsert(struct my_store *my, struct my_rows *run, int result, co
     return result;
 }
 
-static int upsert(struct my_store *my, struct my_rows *run, struct error *ret_error)
-{
-    struct error failure = {0};
-    int result = my_script(my, &my->sql, NULL, NULL, &failure);
-
-    return judge_upsert(my, run, result, &failure, ret_error);
-}
-
 /* Fewer than there are rows: some were not there, or are another partition's. */
-static int delete (struct my_store *my, struct my_rows *run, struct error *ret_error)
+static int judge_delete(struct my_store *my, struct my_rows *run, int result, uint64_t n_affected, const struct error *why,
+                        struct error *ret_error)
 {
-    uint64_t n = 0;
-    int result = my_script(my, &my->sql, count_affected, &n, ret_error);
-
-    return result == 0 && n < run->n ? look_for_foreign(my, run, ret_error) : result;
+    if (result != 0 && ret_error != NULL)
+        *ret_error = *why;
+    return result == 0 && n_affected < run->n ? look_for_foreign(my, run, ret_error) : result;
 }
 
-static int send_run(struct my_store *my, struct my_rows *run, struct error *ret_error)
+static int judge_run(struct my_store *my, struct my_rows *run, int result, uint64_t n_affected, const struct error *why,
+                     struct error *ret_error)
 {
-    int result;
-
-    if (run->group->change == CHANGE_UPSERT)
-        print_upsert_tail(my, run->group);
-    if (buffer_failed(&my->sql))
-        return my_out_of_memory(ret_error);
-    if (my->sql.size >= my->packet_bytes)
-        return refuse_row(my, run->group->table, ret_error);
-    result = run->group->change == CHANGE_UPSERT ? upsert(my, run, ret_error) : delete (my, run, ret_error);
+    result = run->group->change == CHANGE_UPSERT ? judge_upsert(my, run, result, why, ret_error)
+                                                 : judge_delete(my, run, result, n_affected, why, ret_error);
     if (result != 0 && result != ERROR_HALT && ret_error != NULL)
         error_wrap(ret_error, "table %s", run->group->table->name);
     return result;
@@ -311,10 +298,7 @@ static int bulk_upsert(struct my_store *my, struct my_rows *run, size_t bytes, s
     print_places(my, run->group);
     print_upsert_tail(my, run->group);
     result = buffer_failed(&my->sql) ? my_out_of_memory(&failure) : my_bulk(my, my->sql.data, run, &failure);
-    result = judge_upsert(my, run, result, &failure, ret_error);
-    if (result != 0 && result != ERROR_HALT && ret_error != NULL)
-        error_wrap(ret_error, "table %s", run->group->table->name);
-    return result;
+    return judge_run(my, run, result, 0, &failure, ret_error);
 }
 
 static int bulk_group(struct my_store *my, const struct change_group *group, struct error *ret_error)
@@ -337,23 +321,61 @@ static int bulk_group(struct my_store *my, const struct change_group *group, str
 
 /* ---- As text ---- */
 
+/* The answer to the run that is under way, if one is. */
+static int settle(struct my_store *my, struct my_rows *run, struct error *ret_error)
+{
+    struct error failure = {0};
+    uint64_t n_affected = 0;
+    int result;
+
+    if (run->n == 0)
+        return 0;
+    result = my_receive(my, count_affected, &n_affected, &failure);
+    result = judge_run(my, run, result, n_affected, &failure, ret_error);
+    run->n = 0;
+    return result;
+}
+
+/* my->sql, once the run before has been settled. */
+static int send_run(struct my_store *my, const struct my_rows *run, struct my_rows *under_way, struct error *ret_error)
+{
+    struct buffer printed;
+    int result;
+
+    if (run->group->change == CHANGE_UPSERT)
+        print_upsert_tail(my, run->group);
+    printed = my->sql;
+    my->sql = my->ahead;
+    my->ahead = printed;
+    result = settle(my, under_way, ret_error);
+    if (result != 0)
+        return result;
+    if (my->ahead.size >= my->packet_bytes)
+        return refuse_row(my, run->group->table, ret_error);
+    result = my_send(my, &my->ahead, ret_error);
+    if (result == 0)
+        *under_way = *run;
+    return result;
+}
+
+/* While the server works on a statement the next one is printed. */
 static int text_group(struct my_store *my, const struct change_group *group, struct error *ret_error)
 {
-    size_t limit = statement_bytes(my);
-    struct my_rows run = {.group = group};
+    size_t limit = statement_bytes(my), n_max = group->change == CHANGE_UPSERT ? UPSERTS_MAX : DELETES_MAX;
+    struct my_rows run = {.group = group}, under_way = {.group = group};
     int result = 0;
 
     buffer_clear(&my->sql);
     for (size_t i = 0; i < group->n_rows && result == 0; i++) {
         print_row(my, &run, i);
         run.n++;
-        if (i + 1 < group->n_rows && run.n < ROWS_MAX && my->sql.size < limit)
+        if (i + 1 < group->n_rows && run.n < n_max && my->sql.size < limit)
             continue;
-        result = send_run(my, &run, ret_error);
+        result = send_run(my, &run, &under_way, ret_error);
         run = (struct my_rows){.group = group, .first = i + 1};
         buffer_clear(&my->sql);
     }
-    return result;
+    return result == 0 ? settle(my, &under_way, ret_error) : result;
 }
 
 /* ---- Messages ---- */
