@@ -133,6 +133,16 @@ const struct wanted_row *batch_wanted(const struct batch *batch, size_t *ret_n)
     return batch->wanted;
 }
 
+int batch_key(const struct table *table, const struct cell *cells, uint8_t *buffer, const uint8_t **ret_key, size_t *ret_size,
+              struct error *ret_error)
+{
+    struct cell keys[RS_MAX_KEYS];
+
+    for (uint32_t i = 0; i < table->n_keys; i++)
+        keys[i] = cells[table->keys[i]];
+    return key_encode(table, keys, buffer, ret_key, ret_size, ret_error);
+}
+
 int batch_load(struct batch *batch, size_t index, const struct cell *cells, int32_t partition, struct error *ret_error)
 {
     struct row *row;

@@ -132,6 +132,10 @@ struct wanted_row {
 
 /* Rows asked for since the last batch_clear_wanted(), each once. They live as long as the batch. */
 const struct wanted_row *batch_wanted(const struct batch *batch, size_t *ret_n);
+/* The canonical key of a row with those cells, one a column, by which a store tells which of the wanted rows it has found. buffer
+ * holds KEY_BYTES_MAX; *ret_key is the buffer or, where the key is one text, its own bytes. */
+int batch_key(const struct table *table, const struct cell *cells, uint8_t *buffer, const uint8_t **ret_key, size_t *ret_size,
+              struct error *ret_error) MUST_CHECK;
 /*
  * What the store holds of batch_wanted()[index], once no earlier batch that may hold the row is in flight. cells: one a column;
  * NULL: there is no such row. partition: whose events have written it. Copied; the batch then knows the row whatever becomes of

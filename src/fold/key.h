@@ -13,8 +13,6 @@
 
 #include <stddef.h>
 
-enum { KEY_BYTES_MAX = 2000 }; /* what every store can index */
-
 /*
  * cells: n_keys values in key order, not null, RS_INT in as.sum or as.integer. buffer holds KEY_BYTES_MAX. *ret_key is the buffer
  * or, where the key is one text, its own bytes. POISON: too long, or a text with NUL inside.

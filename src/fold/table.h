@@ -46,6 +46,8 @@ struct column {
     struct cell fallback; /* CELL_SET; value of a new row where nothing is set; keys have none */
 };
 
+enum { KEY_BYTES_MAX = 2000 }; /* of a key in canonical form: what every store can index */
+
 struct index {
     const char *name;
     const uint32_t *columns;

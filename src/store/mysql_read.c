@@ -6,8 +6,6 @@
  */
 #include "store/mysql.h"
 
-#include "fold/key.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,15 +40,11 @@ static int by_key(const void *a, const void *b, void *context)
 static int find_wanted(const struct query *query, const struct cell *cells, size_t *ret_index, struct error *ret_error)
 {
     const struct table *table = query->wanted[query->first].table;
-    struct cell keys[RS_MAX_KEYS];
     uint8_t buffer[KEY_BYTES_MAX];
     const uint8_t *key;
     size_t size, low = 0, high = query->n;
-    int result;
+    int result = batch_key(table, cells, buffer, &key, &size, ret_error);
 
-    for (uint32_t i = 0; i < table->n_keys; i++)
-        keys[i] = cells[table->keys[i]];
-    result = key_encode(table, keys, buffer, &key, &size, ret_error);
     while (result == 0 && low < high) {
         size_t middle = (low + high) / 2;
         const struct wanted_row *wanted = &query->wanted[query->order[middle]];
