@@ -199,6 +199,7 @@ int my_bulk(struct my_store *my, const char *sql, const struct my_rows *rows, st
     result = prepare(my, sql, &handle, ret_error);
     if (result != 0)
         return result;
+    arena_reset(my->arena); /* of the rows before: a large batch would take its size in memory once more */
     if (!put_rows(my, binds, rows))
         return my_out_of_memory(ret_error);
     my_await(my);
