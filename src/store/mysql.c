@@ -217,21 +217,35 @@ static int check_transport(const struct store_settings *settings, const struct m
                      uri->is_plain ? "off" : "unverified", uri->host);
 }
 
-static void close_store(struct store *store)
+void my_free(struct my_store *my)
 {
-    struct my_store *my = my_of(store);
-
-    my_thread_end(my);
+    my_thread_free(my->thread);
     my_forget_statements(my);
     if (my->connection != NULL)
         mysql_close(my->connection);
     my_uri_free(&my->uri);
+    free(my->password);
     arena_free(my->arena);
     buffer_free(&my->sql);
     buffer_free(&my->ahead);
     free(my->order);
     free(my->found);
     free(my);
+}
+
+static void close_store(struct store *store)
+{
+    if (my_thread_end(my_of(store)))
+        my_free(my_of(store));
+}
+
+/* Given by itself, or in the URI. */
+static int copy_password(struct my_store *my, struct error *ret_error)
+{
+    const char *password = my->store.settings.password != NULL ? my->store.settings.password : my->uri.password;
+
+    my->password = password == NULL ? NULL : strdup(password);
+    return password != NULL && my->password == NULL ? my_out_of_memory(ret_error) : 0;
 }
 
 static int open_store(const struct store_settings *settings, const struct store_scope *scope, struct store **ret_store,
@@ -250,6 +264,8 @@ static int open_store(const struct store_settings *settings, const struct store_
         result = my_uri_read(settings->uri, &my->uri, ret_error);
     if (result == 0)
         result = check_transport(settings, &my->uri, ret_error);
+    if (result == 0)
+        result = copy_password(my, ret_error);
     if (result == 0)
         result = my_thread_begin(my, ret_error);
     if (result != 0) {

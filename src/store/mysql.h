@@ -66,6 +66,7 @@ struct my_statement {
 struct my_store {
     struct store store; /* first */
     struct my_uri uri;
+    char *password; /* a copy: a login may outlive its caller; NULL: none is given */
     struct my_thread *thread;
 
     /* the job's, while one runs */
@@ -107,11 +108,15 @@ static inline struct my_store *my_of(struct store *store)
 }
 
 int my_out_of_memory(struct error *ret_error);
+void my_free(struct my_store *my); /* all of it; its thread has ended */
 
 /* ---- mysql_thread.c ---- */
 
 int my_thread_begin(struct my_store *my, struct error *ret_error);
-void my_thread_end(struct my_store *my); /* cuts a job short */
+/* Cuts a job short and waits for the thread's end. False: the job does not let itself be cut; the thread frees the store once it is
+ * over. */
+bool my_thread_end(struct my_store *my);
+void my_thread_free(struct my_thread *thread);
 int my_thread_fd(const struct my_thread *thread);
 int64_t my_thread_deadline_us(struct my_thread *thread);
 void my_thread_post(struct my_thread *thread, my_job job, int64_t deadline_us);

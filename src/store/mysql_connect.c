@@ -70,7 +70,6 @@ static void watch_peer(int fd)
 static int open_connection(struct my_store *my, struct error *ret_error)
 {
     const struct my_uri *uri = &my->uri;
-    const char *password = my->store.settings.password != NULL ? my->store.settings.password : uri->password;
     struct error failure = {0};
     int result;
 
@@ -79,13 +78,13 @@ static int open_connection(struct my_store *my, struct error *ret_error)
         return my_out_of_memory(ret_error);
     result = set_options(my, ret_error);
     if (result == 0 &&
-        mysql_real_connect(my->connection, uri->socket != NULL ? NULL : uri->host, uri->user, password, uri->database, uri->port,
-                           uri->socket, CLIENT_MULTI_STATEMENTS | CLIENT_FOUND_ROWS) == NULL) {
+        mysql_real_connect(my->connection, uri->socket != NULL ? NULL : uri->host, uri->user, my->password, uri->database,
+                           uri->port, uri->socket, CLIENT_MULTI_STATEMENTS | CLIENT_FOUND_ROWS) == NULL) {
         result = my_error(my, &failure);
         result = result == ERROR_BUG ? ERROR_TRANSIENT : result;
         result = error_set(ret_error, result, "cannot connect to %s%s%s: %s", uri->socket != NULL ? "the socket " : "",
-                           uri->socket != NULL ? uri->socket : uri->host,
-                           my->store.settings.password == NULL && password == NULL ? " (no password is given)" : "", failure.text);
+                           uri->socket != NULL ? uri->socket : uri->host, my->password == NULL ? " (no password is given)" : "",
+                           failure.text);
     }
     if (result != 0) {
         my_disconnect(my);

@@ -13,9 +13,10 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { SIGN_OF_LIFE_MS = 200 };
+enum { SIGN_OF_LIFE_MS = 200, GRACE_S = 1 };
 
 struct my_thread {
     pthread_t id;
@@ -26,6 +27,7 @@ struct my_thread {
     struct my_store *my;
     my_job job; /* NULL: none */
     bool is_done, must_end;
+    bool is_abandoned; /* nobody waits for its end: it frees the store */
     int64_t deadline_us;
     int socket_fd;
     bool is_shut; /* its time was over */
@@ -41,6 +43,7 @@ static int64_t now_us(void)
 static void *serve(void *context)
 {
     struct my_thread *thread = context;
+    bool is_abandoned;
 
     pthread_mutex_lock(&thread->lock);
     while (!thread->must_end) {
@@ -61,7 +64,10 @@ static void *serve(void *context)
         pthread_cond_signal(&thread->ended);
         (void)eventfd_write(thread->done_fd, 1); /* the counter is far from full */
     }
+    is_abandoned = thread->is_abandoned;
     pthread_mutex_unlock(&thread->lock);
+    if (is_abandoned)
+        my_free(thread->my);
     mysql_thread_end();
     return NULL;
 }
@@ -96,25 +102,47 @@ static void shut(struct my_thread *thread)
         (void)shutdown(thread->socket_fd, SHUT_RDWR);
 }
 
-void my_thread_end(struct my_store *my)
+void my_thread_free(struct my_thread *thread)
 {
-    struct my_thread *thread = my->thread;
-
     if (thread == NULL)
         return;
-    pthread_mutex_lock(&thread->lock);
-    thread->must_end = true;
-    if (thread->job != NULL && !thread->is_done)
-        shut(thread);
-    pthread_cond_signal(&thread->wake);
-    pthread_mutex_unlock(&thread->lock);
-    pthread_join(thread->id, NULL);
     close(thread->done_fd);
     pthread_mutex_destroy(&thread->lock);
     pthread_cond_destroy(&thread->wake);
     pthread_cond_destroy(&thread->ended);
     free(thread);
-    my->thread = NULL;
+}
+
+static bool has_job(const struct my_thread *thread)
+{
+    return thread->job != NULL && !thread->is_done;
+}
+
+/* What a socket that is shut down does not end, a name being looked up or a login, is left to itself. */
+bool my_thread_end(struct my_store *my)
+{
+    struct my_thread *thread = my->thread;
+    struct timespec until;
+
+    if (thread == NULL)
+        return true;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += GRACE_S;
+    pthread_mutex_lock(&thread->lock);
+    thread->must_end = true;
+    if (has_job(thread))
+        shut(thread);
+    pthread_cond_signal(&thread->wake);
+    while (has_job(thread) && !thread->is_abandoned)
+        thread->is_abandoned = pthread_cond_clockwait(&thread->ended, &thread->lock, CLOCK_MONOTONIC, &until) != 0;
+    if (thread->is_abandoned) {
+        pthread_detach(thread->id);
+        pthread_mutex_unlock(&thread->lock);
+        return false;
+    }
+    pthread_mutex_unlock(&thread->lock);
+    pthread_join(thread->id, NULL);
+    return true;
 }
 
 int my_thread_fd(const struct my_thread *thread)
@@ -135,7 +163,7 @@ int64_t my_thread_deadline_us(struct my_thread *thread)
 void my_thread_cancel(struct my_thread *thread)
 {
     pthread_mutex_lock(&thread->lock);
-    while (thread->job != NULL && !thread->is_done) {
+    while (has_job(thread)) {
         shut(thread);
         pthread_cond_wait(&thread->ended, &thread->lock);
     }
