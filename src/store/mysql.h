@@ -75,10 +75,9 @@ struct my_store {
     bool is_connected;
     uint64_t packet_bytes;         /* of one statement, at most */
     char backend[MY_BACKEND_SIZE]; /* the name of the lock that this connection holds as long as it lives; "": none yet */
-    unsigned n_backends;
-    struct arena *arena; /* of results, until the next operation */
-    struct buffer sql;   /* scratch for the statement being built */
-    struct buffer ahead; /* one that waits for its turn */
+    struct arena *arena;           /* of results, until the next operation */
+    struct buffer sql;             /* scratch for the statement being built */
+    struct buffer ahead;           /* one that waits for its turn */
     struct my_statement statements[MY_STATEMENTS_MAX];
     size_t n_statements;
 
@@ -235,6 +234,12 @@ void my_print_host_table(struct buffer *sql, const struct host_table *table);
 int my_relation_kind(struct my_store *my, const char *name, char ret_kind[32], struct error *ret_error);
 int my_has_index(struct my_store *my, const struct table *table, const struct index *index, bool *ret_has, struct error *ret_error);
 int my_view_shows(struct my_store *my, const char *view, const char *name, bool *ret_shows, struct error *ret_error);
+
+/* ---- mysql_defaults.c ---- */
+
+/* told: column_default of information_schema; is_expression: of MySQL, whether it was given as one. What differs goes to out. */
+int my_compare_default(struct my_store *my, const struct column *column, const char *told, bool is_expression, struct buffer *out,
+                       struct error *ret_error) MUST_CHECK;
 
 /* ---- mysql_bulk.c: array binding, MariaDB's ---- */
 

@@ -59,7 +59,7 @@ int my_has_index(struct my_store *my, const struct table *table, const struct in
     return result;
 }
 
-enum { NAME, TYPE, IS_NULLABLE, HAS_DEFAULT, EXTRA, COLLATION };
+enum { NAME, TYPE, IS_NULLABLE, HAS_DEFAULT, EXTRA, COLLATION, DEFAULT };
 
 static int select_columns(struct my_store *my, const char *table, MYSQL_RES **ret_rows, struct error *ret_error)
 {
@@ -69,7 +69,8 @@ static int select_columns(struct my_store *my, const char *table, MYSQL_RES **re
     snprintf(sql, sizeof sql,
              "SELECT column_name, CASE WHEN data_type IN ('bigint', 'int', 'tinyint', 'smallint', 'mediumint') "
              "THEN CONCAT(data_type, IF(column_type LIKE '%%unsigned%%', ' unsigned', '')) ELSE column_type END, is_nullable, "
-             "column_default IS NOT NULL AND NOT (is_nullable = 'YES' AND column_default = 'NULL'), extra, collation_name "
+             "column_default IS NOT NULL AND NOT (is_nullable = 'YES' AND column_default = 'NULL'), extra, collation_name, "
+             "column_default "
              "FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = '%s' ORDER BY ordinal_position",
              table);
     return my_query(my, sql, ret_rows, ret_error);
@@ -191,6 +192,21 @@ static void compare_columns(struct buffer *out, const struct table *table, MYSQL
             tell_undeclared(out, row);
 }
 
+static int compare_defaults(struct my_store *my, const struct table *table, MYSQL_RES *found, struct buffer *out,
+                            struct error *ret_error)
+{
+    int result = 0;
+
+    for (uint32_t i = 0; i < table->n_columns && result == 0; i++) {
+        MYSQL_ROW row = find_column(found, table->columns[i].name);
+
+        if (row != NULL && !table->columns[i].is_key && has_default(row) && !is_computed(row))
+            result = my_compare_default(my, &table->columns[i], row[DEFAULT], strstr(row[EXTRA], "DEFAULT_GENERATED") != NULL, out,
+                                        ret_error);
+    }
+    return result;
+}
+
 /* names: as declared, NULL behind the last. by: who declares them. */
 static int compare_key(struct my_store *my, const char *table, const char *const *names, const char *by, struct buffer *out,
                        struct error *ret_error)
@@ -281,7 +297,9 @@ static int compare_found(struct my_store *my, const struct table *table, const c
     compare_columns(out, table, found);
     for (uint32_t i = 0; i < table->n_keys; i++)
         keys[i] = table->columns[table->keys[i]].name;
-    result = compare_key(my, name, keys, "the plugin declares", out, ret_error);
+    result = compare_defaults(my, table, found, out, ret_error);
+    if (result == 0)
+        result = compare_key(my, name, keys, "the plugin declares", out, ret_error);
     if (result == 0)
         result = compare_view(my, table, name, out, ret_error);
     return result == 0 ? look_for_indexes(my, table, name, ret_error) : result;

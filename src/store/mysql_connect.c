@@ -186,7 +186,7 @@ static int refuse_several_primaries(struct my_store *my, struct error *ret_error
 }
 
 /* Positions record this lock's name: who finds them held asks which connection has it, and can end that one. Connection numbers
- * would not do, they begin again with each start of the server. */
+ * alone would not do, they begin again with each start of the server. */
 static int name_backend(struct my_store *my, struct error *ret_error)
 {
     const uint8_t *owner = my->store.scope.owner;
@@ -197,7 +197,7 @@ static int name_backend(struct my_store *my, struct error *ret_error)
 
     for (size_t i = 0; i < 16; i++)
         size += (size_t)snprintf(name + size, sizeof name - size, "%02x", owner[i]);
-    snprintf(name + size, sizeof name - size, ":%u", ++my->n_backends);
+    snprintf(name + size, sizeof name - size, ":%lu", mysql_thread_id(my->connection));
     snprintf(sql, sizeof sql, "SELECT GET_LOCK('%s', 0)", name);
     result = my_query_number(my, sql, &is_mine, ret_error);
     if (result == 0 && is_mine == 1)

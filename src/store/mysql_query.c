@@ -15,34 +15,32 @@ enum { PATIENCE_US = 5 * 1000 * 1000 }; /* beyond the server's own time limits, 
 
 /* ---- Errors ---- */
 
-/* What now, by the server's number (MySQL and MariaDB manuals, server error reference). */
+/* What now, by the server's number (MySQL and MariaDB manuals, server error reference; 2000 and more: the client library's). */
 static int class_of_number(unsigned number)
 {
     static const struct {
-        uint16_t number;
-        int8_t class;
+        int class;
+        uint16_t numbers[16];
     } classes[] = {
-        {1205, ERROR_TRANSIENT}, /* lock wait: only the statement is rolled back; so always all of it is */
-        {1213, ERROR_TRANSIENT}, /* deadlock */
-        {1020, ERROR_TRANSIENT}, {1317, ERROR_TRANSIENT}, {1969, ERROR_TRANSIENT}, {3024, ERROR_TRANSIENT}, /* interrupted, too late
-                                                                                                             */
-        {3572, ERROR_TRANSIENT}, {1180, ERROR_TRANSIENT}, {1181, ERROR_TRANSIENT}, {1030, ERROR_TRANSIENT}, {1114, ERROR_TRANSIENT},
-        {1021, ERROR_TRANSIENT},                                                   /* table full, disk full */
-        {1037, ERROR_TRANSIENT}, {1038, ERROR_TRANSIENT}, {1041, ERROR_TRANSIENT}, /* memory */
-        {1040, ERROR_TRANSIENT}, {1203, ERROR_TRANSIENT}, {1226, ERROR_TRANSIENT}, /* too many connections */
-        {1290, ERROR_TRANSIENT}, {1792, ERROR_TRANSIENT}, {1836, ERROR_TRANSIENT}, /* read-only: find the new primary */
-        {1053, ERROR_TRANSIENT}, {1927, ERROR_TRANSIENT}, {3032, ERROR_TRANSIENT}, {4031, ERROR_TRANSIENT}, /* on its way out */
-        {1153, ERROR_POISON},    {1406, ERROR_POISON},    {1366, ERROR_POISON},    {1364, ERROR_POISON},    {1292, ERROR_POISON},
-        {1441, ERROR_POISON},    {1367, ERROR_POISON},    {3140, ERROR_POISON},    {3819, ERROR_POISON},    {4025, ERROR_POISON},
-        {1644, ERROR_POISON},    {1300, ERROR_POISON},    {1045, ERROR_CONFIG},    {1044, ERROR_CONFIG},    {1049, ERROR_CONFIG},
-        {1142, ERROR_CONFIG},    {1143, ERROR_CONFIG},    {1095, ERROR_CONFIG},    {1227, ERROR_CONFIG},    {1273, ERROR_CONFIG},
-        {1115, ERROR_CONFIG},    {1193, ERROR_CONFIG},    {2059, ERROR_CONFIG},    {2061, ERROR_CONFIG},    {2026, ERROR_CONFIG},
-        {2019, ERROR_CONFIG},
+        {ERROR_TRANSIENT, {1205, 1213, 1020, 3572}},       /* locks: 1205 leaves a transaction open, so all of it is rolled back */
+        {ERROR_TRANSIENT, {1317, 1969, 3024}},             /* interrupted, too late */
+        {ERROR_TRANSIENT, {1180, 1181, 1030, 1114, 1021}}, /* of the engine; table full, disk full */
+        {ERROR_TRANSIENT, {1037, 1038, 1041}},             /* memory */
+        {ERROR_TRANSIENT, {1040, 1203, 1226}},             /* too many connections */
+        {ERROR_TRANSIENT, {1290, 1792, 1836}},             /* read-only: find the new primary */
+        {ERROR_TRANSIENT, {1053, 1927, 3032, 4031}},       /* on its way out */
+        {ERROR_POISON, {1048, 1062, 1264, 1292, 1300, 1364, 1366, 1367, 1406, 1441, 1690, 3140}}, /* values */
+        {ERROR_POISON, {3819, 4025, 1644, 1153}},                   /* CHECK, SIGNAL; too large for a packet */
+        {ERROR_CONFIG, {1044, 1045, 1049, 1095, 1142, 1143, 1227}}, /* login and privileges */
+        {ERROR_CONFIG, {1054, 1146, 1115, 1193, 1273, 1665}},       /* what the server, or the schema, lacks */
+        {ERROR_CONFIG, {2019, 2026, 2059, 2061}},                   /* character set, TLS, ways to log in */
+        {ERROR_BUG, {1064}},                                        /* syntax */
     };
 
     for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
-        if (classes[i].number == number)
-            return classes[i].class;
+        for (const uint16_t *known = classes[i].numbers; *known != 0; known++)
+            if (*known == number)
+                return classes[i].class;
     return 0;
 }
 
@@ -97,10 +95,8 @@ static int judge(struct my_store *my, unsigned number, const char *state, const 
 
     if (class == 0)
         class = is_lost(number) ? ERROR_TRANSIENT : class_of_state(state);
-    if (is_missing || number == 1054)
-        class = ERROR_CONFIG;
     if (is_ours)
-        error_set(ret_error, class, "the connection to the server: %s%s", words, hint_of(number));
+        error_set(ret_error, class, "the connection to the server: %s (%u)%s", words, number, hint_of(number));
     else
         error_set(ret_error, class, "%s says %u: %s%s", my->is_mariadb ? "MariaDB" : "MySQL", number, words, hint_of(number));
     if (ret_error != NULL && is_missing)

@@ -11,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from servers import Kafka, MariaDB, MySQL, Postgres, Proxy  # noqa: E402
 from scene import MysqlStore, PostgresStore, Scene, SqliteStore  # noqa: E402
 
-# What `store` and, SQLite apart, `server` go through; "mariadb" and "mysql" wait here for their driver.
+# What `store` and, SQLite apart, `server` go through.
 STORES = ["postgresql", "mariadb", "mysql", "sqlite"]
 SERVERS = [kind for kind in STORES if kind != "sqlite"]
 SERVER_FIXTURES = {"postgresql": "postgres", "mariadb": "mariadb", "mysql": "mysql"}
@@ -99,17 +99,6 @@ def make_proxy():
         each.close()
 
 
-@pytest.fixture
-def database(postgres, make_database):
-    return make_database(postgres)
-
-
-@pytest.fixture
-def proxy(postgres, make_proxy):
-    """A proxy before PostgreSQL."""
-    return make_proxy(postgres)
-
-
 @pytest.fixture(params=STORES)
 def store(request, make_database, tmp_path):
     """Each store in turn. @pytest.mark.parametrize("store", ["sqlite"], indirect=True) chooses."""
@@ -135,17 +124,6 @@ def server_proxy(server, make_proxy):
 def proxied_server_store(server, make_database, tmp_path, server_proxy):
     """A store on `server`, which workers reach through `server_proxy`."""
     return store_of(server, make_database(server), tmp_path, server_proxy.port)
-
-
-@pytest.fixture
-def pg_store(postgres, database, tmp_path):
-    return PostgresStore(postgres, database, tmp_path)
-
-
-@pytest.fixture
-def proxied_store(postgres, database, tmp_path, proxy):
-    """PostgreSQL, which workers reach through `proxy`."""
-    return PostgresStore(postgres, database, tmp_path, proxy.port)
 
 
 @pytest.fixture

@@ -47,9 +47,9 @@ BAD_EVENTS = {
 
 
 @pytest.mark.parametrize("what", sorted(BAD_EVENTS))
-def test_a_poison_event_stops_its_partition_and_no_other(scene, pg_store, what):
+def test_a_poison_event_stops_its_partition_and_no_other(scene, server_store, what):
     record, word = BAD_EVENTS[what]
-    made = scene(pg_store, partitions=2)
+    made = scene(server_store, partitions=2)
     made.produce([("a", oracle.deposited("a", "5.00")[1], 0), (*record, 0), ("a", oracle.deposited("a", "7.00")[1], 0)])
     made.produce([("b", oracle.deposited("b", "9.00")[1], 1)])
     worker = made.worker()
@@ -76,40 +76,38 @@ def test_skip_lets_the_partition_go_on(scene, store):
     assert store.query("SELECT action, old_offset, new_offset, reason FROM readside_audit") == [("skip", 1, 2, "junk")]
 
 
-def test_set_back_needs_to_accept_duplicates(scene, pg_store):
-    made = one_partition(scene, pg_store, oracle.deposited("a", "5.00"))
+def test_set_back_needs_to_accept_duplicates(scene, server_store):
+    made = one_partition(scene, server_store, oracle.deposited("a", "5.00"))
     worker = made.worker()
     made.reaches_end()
     refused = readside("positions", worker.config, "bank", "set", made.topic, "0", "0", "--reason", "again")
     assert refused.returncode != 0 and "--accept-duplicates" in refused.stderr
     done = readside("positions", worker.config, "bank", "set", made.topic, "0", "0", "--accept-duplicates", "--reason", "again")
     assert done.returncode == 0, done.stderr
-    eventually(lambda: pg_store.query("SELECT balance FROM accounts") == [(decimal.Decimal("10.00"),)], 40)
+    eventually(lambda: server_store.query("SELECT balance FROM accounts") == [(decimal.Decimal("10.00"),)], 40)
 
 
-def test_a_task_that_commits_meanwhile_wins_over_a_move(scene, pg_store, postgres):
-    made = one_partition(scene, pg_store, oracle.deposited("a", "5.00"), oracle.deposited("a", "7.00"))
+def test_a_task_that_commits_meanwhile_wins_over_a_move(scene, server_store):
+    made = one_partition(scene, server_store, oracle.deposited("a", "5.00"), oracle.deposited("a", "7.00"))
     worker = made.worker()
     made.reaches_end()
     worker.stop()
-    task = postgres.connect(pg_store.database)  # stands in for one that is about to commit
-    task.autocommit = False
-    task.cursor().execute("UPDATE readside_positions SET next_offset = 1")
+    task = server_store.begin("UPDATE readside_positions SET next_offset = 1")  # stands in for one that is about to commit
     words = ("positions", worker.config, "bank", "set", made.topic, "0", "1", "--accept-duplicates", "--reason", "once more")
     move = subprocess.Popen([str(word) for word in command(*words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        eventually(lambda: pg_store.query("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"), 30, "the move waits")
+        eventually(server_store.is_waited_for, 30, "the move waits")
         task.commit()
         _, complaint = move.communicate(timeout=30)
     finally:
         task.close()
         move.kill()
     assert move.returncode == 77 and "has moved meanwhile (now 1)" in complaint, complaint
-    assert pg_store.query("SELECT count(*) FROM readside_audit") == [(0,)]
+    assert server_store.query("SELECT count(*) FROM readside_audit") == [(0,)]
 
 
-def test_resume_tries_a_poison_event_again(scene, pg_store):
-    made = one_partition(scene, pg_store, ("a", "junk"))
+def test_resume_tries_a_poison_event_again(scene, server_store):
+    made = one_partition(scene, server_store, ("a", "junk"))
     worker = made.worker()
     halted(made)
     first = len(worker.lines("partition halted"))
@@ -130,12 +128,12 @@ def test_a_sum_that_overflows_names_the_culprit(scene, store):
     assert rows == {"ok": decimal.Decimal("50.00"), "a": decimal.Decimal(big)}
 
 
-def test_a_constraint_of_the_database_names_the_culprit(scene, pg_store):
-    made = one_partition(scene, pg_store, oracle.deposited("a", "1.00"))
+def test_a_constraint_of_the_database_names_the_culprit(scene, server_store):
+    made = one_partition(scene, server_store, oracle.deposited("a", "1.00"))
     worker = made.worker()
     made.reaches_end()
     worker.stop()
-    pg_store.query("ALTER TABLE accounts__v1 ADD CONSTRAINT positive CHECK (balance >= 0)")
+    server_store.query("ALTER TABLE accounts__v1 ADD CONSTRAINT positive CHECK (balance >= 0)")
     made.produce([oracle.deposited("b", "1.00") for _ in range(30)] + [oracle.withdrawn("c", "1.00")] +
                  [oracle.deposited("b", "1.00") for _ in range(5)])
     made.worker("w2", store={"allow_constraints": True})
@@ -144,27 +142,27 @@ def test_a_constraint_of_the_database_names_the_culprit(scene, pg_store):
     assert dict((row[0], row[2]) for row in made.accounts())["b"] == decimal.Decimal("30.00")
 
 
-def test_a_row_of_two_partitions_stops_the_second(scene, pg_store):
-    made = scene(pg_store, partitions=2)
+def test_a_row_of_two_partitions_stops_the_second(scene, server_store):
+    made = scene(server_store, partitions=2)
     made.produce([("a", oracle.deposited("a", "1.00")[1], 0)])
     made.worker()
     eventually(lambda: made.positions().get(0, (0,))[0] == 1)
     made.produce([("a", oracle.deposited("a", "1.00")[1], 1)])
     _, reason = halted(made, 1, 60)
     assert "belongs to" in reason or "touched from partition" in reason, reason
-    assert pg_store.query("SELECT balance FROM accounts") == [(decimal.Decimal("1.00"),)]
+    assert server_store.query("SELECT balance FROM accounts") == [(decimal.Decimal("1.00"),)]
 
 
-def test_a_crashing_plugin_harms_its_pipeline_only(scene, pg_store):
-    made = one_partition(scene, pg_store, ("a", {"type": "Crash", "account": "a"}), plugin="naughty")
+def test_a_crashing_plugin_harms_its_pipeline_only(scene, server_store):
+    made = one_partition(scene, server_store, ("a", {"type": "Crash", "account": "a"}), plugin="naughty")
     worker = made.worker()
     worker.wait_log("task|signal", 20)
     assert worker.is_running()
 
 
 @pytest.mark.parametrize("event, word", [("UnknownColumn", ""), ("UnknownVerdict", "")])
-def test_a_broken_plugin_is_told(scene, pg_store, event, word):
-    made = one_partition(scene, pg_store, ("a", {"type": event, "account": "a"}), plugin="naughty")
+def test_a_broken_plugin_is_told(scene, server_store, event, word):
+    made = one_partition(scene, server_store, ("a", {"type": event, "account": "a"}), plugin="naughty")
     worker = made.worker()
     worker.wait_log("level=(error|warn)", 20)
     assert worker.is_running()
@@ -221,16 +219,16 @@ def test_an_unreachable_broker(scene, store):
     assert result.returncode != 0 and "127.0.0.1:1" in result.stdout + result.stderr
 
 
-def test_an_unreachable_store(scene, pg_store):
-    result = check(one_partition(scene, pg_store), store={"uri": "postgresql://readside@127.0.0.1:1/x"})
+def test_an_unreachable_store(scene, server_store):
+    result = check(one_partition(scene, server_store), store={"uri": server_store.uri_at(1)})
     assert result.returncode != 0 and "127.0.0.1" in result.stdout + result.stderr
 
 
-def test_a_wrong_password(scene, pg_store, tmp_path):
+def test_a_wrong_password(scene, server_store, tmp_path):
     wrong = tmp_path / "wrong"
     wrong.touch(mode=0o600)
     wrong.write_text("not it")
-    result = check(one_partition(scene, pg_store), store={"password": f"file:{wrong}"})
+    result = check(one_partition(scene, server_store), store={"password": f"file:{wrong}"})
     assert result.returncode == 78 and "password" in result.stdout + result.stderr
 
 
@@ -240,8 +238,8 @@ def test_a_missing_topic(scene, store):
     assert result.returncode != 0 and "there_is_no_such_topic" in result.stdout + result.stderr
 
 
-def test_a_missing_topic_ends_the_pipeline_with_a_reason(scene, pg_store):
-    made = one_partition(scene, pg_store)
+def test_a_missing_topic_ends_the_pipeline_with_a_reason(scene, server_store):
+    made = one_partition(scene, server_store)
     worker = made.worker("w1", topics=["there_is_no_such_topic"])
     worker.wait_log("there_is_no_such_topic", 30)
 
@@ -289,41 +287,46 @@ def test_check_looks_behind_a_missing_table(scene, store):
     assert result.returncode == 78 and "column owner is missing" in result.stdout and "readside_audit" in result.stdout, result.stdout
 
 
-def test_an_unlogged_table_is_refused(scene, pg_store):
-    made = one_partition(scene, pg_store, oracle.deposited("a", "1.00"))
+NOT_EXACTLY_ONCE = {"postgresql": ("ALTER TABLE accounts__v1 SET UNLOGGED", "LOGGED"),
+                    "mysql": ("ALTER TABLE accounts__v1 ENGINE = MyISAM", "InnoDB")}
+
+
+def test_a_table_that_does_not_keep_its_rows_is_refused(scene, server_store):
+    change, word = NOT_EXACTLY_ONCE[server_store.kind]
+    made = one_partition(scene, server_store, oracle.deposited("a", "1.00"))
     worker = made.worker()
     made.reaches_end()
     worker.stop()
-    pg_store.query("ALTER TABLE accounts__v1 SET UNLOGGED")
+    server_store.query(change)
     result = check(made)
-    assert result.returncode == 78 and "LOGGED" in result.stdout + result.stderr
+    assert result.returncode == 78 and word in result.stdout + result.stderr
 
 
-def test_a_trigger_is_refused_unless_allowed(scene, pg_store):
-    made = one_partition(scene, pg_store, oracle.deposited("a", "1.00"))
+def test_a_unique_index_is_refused_unless_allowed(scene, server_store):
+    made = one_partition(scene, server_store, oracle.deposited("a", "1.00"))
     worker = made.worker()
     made.reaches_end()
     worker.stop()
-    pg_store.query("CREATE UNIQUE INDEX extra ON accounts__v1 (owner)")
+    server_store.query("CREATE UNIQUE INDEX extra ON accounts__v1 (owner%s)" % ("(20)" if server_store.kind == "mysql" else ""))
     result = check(made)
     assert result.returncode == 78 and "extra" in result.stdout + result.stderr
     assert check(made, store={"allow_constraints": True}).returncode == 0
 
 
-def test_another_revision_is_refused(scene, pg_store):
-    made = one_partition(scene, pg_store, oracle.deposited("a", "1.00"))
+def test_another_revision_is_refused(scene, server_store):
+    made = one_partition(scene, server_store, oracle.deposited("a", "1.00"))
     worker = made.worker()
     made.reaches_end()
     worker.stop()
-    pg_store.query("UPDATE readside_projections SET revision = 7")
+    server_store.query("UPDATE readside_projections SET revision = 7")
     other = made.worker("w2")
     other.wait_log("revision", 30)
-    assert pg_store.query("SELECT max(epoch) FROM readside_positions")  # nothing else to see: it must not have gone on
-    assert pg_store.query("SELECT count(*) FROM accounts") == [(1,)]
+    assert server_store.query("SELECT max(epoch) FROM readside_positions")  # nothing else to see: it must not have gone on
+    assert server_store.query("SELECT count(*) FROM accounts") == [(1,)]
 
 
-def test_a_topic_created_again_stops_the_partition(scene, pg_store, kafka):
-    made = one_partition(scene, pg_store, oracle.deposited("a", "1.00"))
+def test_a_topic_created_again_stops_the_partition(scene, server_store, kafka):
+    made = one_partition(scene, server_store, oracle.deposited("a", "1.00"))
     worker = made.worker()
     made.reaches_end()
     worker.stop()
@@ -333,7 +336,7 @@ def test_a_topic_created_again_stops_the_partition(scene, pg_store, kafka):
     made.worker("w2")
     _, reason = halted(made)
     assert "created again" in reason
-    assert pg_store.query("SELECT balance FROM accounts") == [(decimal.Decimal("1.00"),)]
+    assert server_store.query("SELECT balance FROM accounts") == [(decimal.Decimal("1.00"),)]
 
 
 def test_an_empty_topic_created_again_is_taken_up_where_it_stands(scene, store, kafka):
@@ -356,8 +359,8 @@ def test_an_empty_topic_created_again_is_taken_up_where_it_stands(scene, store, 
     assert [decimal.Decimal(row[2]) for row in made.accounts()] == [decimal.Decimal("1.00")]
 
 
-def test_a_topic_created_again_under_a_running_task_stops_the_partition(scene, pg_store, kafka):
-    made = one_partition(scene, pg_store, oracle.deposited("a", "1.00"))
+def test_a_topic_created_again_under_a_running_task_stops_the_partition(scene, server_store, kafka):
+    made = one_partition(scene, server_store, oracle.deposited("a", "1.00"))
     worker = made.worker()
     made.reaches_end()
     task = worker.tasks(1)[0]
@@ -368,11 +371,11 @@ def test_a_topic_created_again_under_a_running_task_stops_the_partition(scene, p
     os.kill(task, signal.SIGCONT)
     _, reason = halted(made, deadline=60)
     assert "created anew" in reason and "rebuild" in reason
-    assert pg_store.query("SELECT halt_kind FROM readside_positions") == [("identity",)]
+    assert server_store.query("SELECT halt_kind FROM readside_positions") == [("identity",)]
 
 
-def test_events_deleted_by_retention_stop_the_partition(scene, pg_store, kafka):
-    made = one_partition(scene, pg_store, oracle.deposited("a", "1.00"))
+def test_events_deleted_by_retention_stop_the_partition(scene, server_store, kafka):
+    made = one_partition(scene, server_store, oracle.deposited("a", "1.00"))
     worker = made.worker()
     made.reaches_end()
     worker.stop()
@@ -383,8 +386,8 @@ def test_events_deleted_by_retention_stop_the_partition(scene, pg_store, kafka):
     assert offset == 1 and "--accept-loss" in reason
 
 
-def test_added_partitions_stop_a_partitioned_pipeline(scene, pg_store, kafka):
-    made = one_partition(scene, pg_store, oracle.deposited("a", "1.00"))
+def test_added_partitions_stop_a_partitioned_pipeline(scene, server_store, kafka):
+    made = one_partition(scene, server_store, oracle.deposited("a", "1.00"))
     worker = made.worker()
     made.reaches_end()
     worker.stop()
@@ -394,20 +397,20 @@ def test_added_partitions_stop_a_partitioned_pipeline(scene, pg_store, kafka):
     assert len(other.lines("first claim of a topic")) <= 1
 
 
-def test_another_cluster_stops_the_partition(scene, pg_store):
-    made = one_partition(scene, pg_store, oracle.deposited("a", "1.00"))
+def test_another_cluster_stops_the_partition(scene, server_store):
+    made = one_partition(scene, server_store, oracle.deposited("a", "1.00"))
     worker = made.worker()
     made.reaches_end()
     worker.stop()
-    pg_store.query("UPDATE readside_positions SET cluster_id = 'another'")
+    server_store.query("UPDATE readside_positions SET cluster_id = 'another'")
     made.worker("w2")
     _, reason = halted(made)
     assert "cluster" in reason
 
 
-def test_two_group_ids_on_one_pipeline_do_not_count_twice(scene, pg_store):
+def test_two_group_ids_on_one_pipeline_do_not_count_twice(scene, server_store):
     records = list(oracle.random_events(3000, 30))
-    made = scene(pg_store)
+    made = scene(server_store)
     made.produce(records)
     made.worker("w1")
     made.worker("w2", group_id="another-group")
@@ -438,8 +441,8 @@ def test_reset_under_a_running_worker_builds_anew(scene, store):
     assert [decimal.Decimal(row[2]) for row in made.accounts()] == [decimal.Decimal("3.00")]
 
 
-def test_gaps_forbid_stops_at_a_gap(scene, pg_store):
-    made = scene(pg_store, partitions=1, gaps="forbid")
+def test_gaps_forbid_stops_at_a_gap(scene, server_store):
+    made = scene(server_store, partitions=1, gaps="forbid")
     made.produce([oracle.deposited("a", "1.00")])
     made.produce([oracle.deposited("a", "1.00")], "commit")
     made.produce([oracle.deposited("a", "1.00")])

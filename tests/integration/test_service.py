@@ -9,7 +9,6 @@ import signal
 import socket
 import time
 
-import psycopg2
 import pytest
 
 import oracle
@@ -64,23 +63,20 @@ def manager(tmp_path):
 
 def lock_accounts(store):
     """Writes wait until the connection is closed."""
-    connection = psycopg2.connect(store.server.uri(store.database), password=store.server.password)
-    connection.cursor().execute("LOCK TABLE accounts__v1 IN EXCLUSIVE MODE")
-    return connection
+    return store.lock("accounts__v1")
 
 
 def waits_for_a_lock(store):
-    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    eventually(lambda: store.query(waiting), 20, "a write that waits")
+    eventually(store.is_waited_for, 20, "a write that waits")
 
 
-def test_the_manager_hears_of_readiness_lag_and_stopping(scene, pg_store, manager):
-    made, bank = bank_scene(scene, pg_store)
+def test_the_manager_hears_of_readiness_lag_and_stopping(scene, server_store, manager):
+    made, bank = bank_scene(scene, server_store)
     worker = made.worker(environment=manager.environment)
     manager.waits_for("READY=1")
     made.agrees(bank)
     manager.waits_for("WATCHDOG=1\nSTATUS=.*lag: 0 records, 0 s")
-    blocker = lock_accounts(pg_store)
+    blocker = lock_accounts(server_store)
     more = list(oracle.random_events(700, 50, seed=3))
     made.produce(more)
     manager.waits_for("lag: 7[0-9]{2} records, [1-9][0-9]* s")  # and what marks the transaction's end
@@ -91,8 +87,8 @@ def test_the_manager_hears_of_readiness_lag_and_stopping(scene, pg_store, manage
     manager.waits_for("STOPPING=1")
 
 
-def test_what_was_left_out_is_told_whoever_left_it_out(scene, pg_store, manager):
-    made, bank = bank_scene(scene, pg_store)
+def test_what_was_left_out_is_told_whoever_left_it_out(scene, server_store, manager):
+    made, bank = bank_scene(scene, server_store)
     made.produce([("a", json.dumps({"type": "Unheard", "id": f"u-{i}"})) for i in range(3)])
     worker = made.worker(environment=manager.environment)
     manager.waits_for("left out: 3;")
@@ -106,8 +102,8 @@ def test_what_was_left_out_is_told_whoever_left_it_out(scene, pg_store, manager)
     assert worker.lines("pipeline stopped.*left_out=4")
 
 
-def test_a_frozen_task_is_killed_and_its_work_goes_on(scene, pg_store):
-    made, bank = bank_scene(scene, pg_store)
+def test_a_frozen_task_is_killed_and_its_work_goes_on(scene, server_store):
+    made, bank = bank_scene(scene, server_store)
     worker = made.worker(worker={"stall_timeout": "2s"})
     made.agrees(bank)
     frozen = worker.tasks(1)[0]
@@ -119,8 +115,8 @@ def test_a_frozen_task_is_killed_and_its_work_goes_on(scene, pg_store):
     made.agrees(bank.feed(more))
 
 
-def test_reload_restarts_what_has_changed_and_nothing_else(scene, pg_store, manager):
-    made, bank = bank_scene(scene, pg_store, tasks=2)
+def test_reload_restarts_what_has_changed_and_nothing_else(scene, server_store, manager):
+    made, bank = bank_scene(scene, server_store, tasks=2)
     worker = made.worker(environment=manager.environment)
     made.agrees(bank)
     before = worker.tasks(2)
@@ -140,8 +136,8 @@ def test_reload_restarts_what_has_changed_and_nothing_else(scene, pg_store, mana
     made.agrees(bank.feed(more))
 
 
-def test_reload_of_a_broken_config_changes_nothing(scene, pg_store):
-    made, bank = bank_scene(scene, pg_store)
+def test_reload_of_a_broken_config_changes_nothing(scene, server_store):
+    made, bank = bank_scene(scene, server_store)
     worker = made.worker()
     made.agrees(bank)
     before = worker.tasks(1)
@@ -155,8 +151,8 @@ def test_reload_of_a_broken_config_changes_nothing(scene, pg_store):
     assert worker.tasks(1) == before
 
 
-def test_reload_changes_the_log_level_of_running_tasks(scene, pg_store):
-    made, bank = bank_scene(scene, pg_store)
+def test_reload_changes_the_log_level_of_running_tasks(scene, server_store):
+    made, bank = bank_scene(scene, server_store)
     worker = made.worker()
     made.agrees(bank)
     before = worker.tasks(1)
@@ -172,10 +168,10 @@ def test_reload_changes_the_log_level_of_running_tasks(scene, pg_store):
     assert len(worker.lines('"msg":"log settings changed"')) == 1  # these settings from its beginning: it had nothing to change
 
 
-def test_reload_reaches_a_task_that_waits_for_its_store(scene, pg_store):
-    made = scene(pg_store)
+def test_reload_reaches_a_task_that_waits_for_its_store(scene, server_store):
+    made = scene(server_store)
     with socket.create_server(("127.0.0.1", 0)) as hole:
-        away = {"uri": f"postgresql://nobody@127.0.0.1:{hole.getsockname()[1]}/none", "connect_timeout": "60s"}
+        away = {"uri": server_store.uri_at(hole.getsockname()[1]), "connect_timeout": "60s"}
         worker = made.worker(store=away)
         connection, _ = hole.accept()
         with connection:
@@ -184,18 +180,18 @@ def test_reload_reaches_a_task_that_waits_for_its_store(scene, pg_store):
             eventually(lambda: worker.lines("level=debug msg=.log settings changed.*task=0"), 20)
 
 
-def test_a_task_that_waits_for_its_store_shows_life(scene, pg_store):
-    made = scene(pg_store)
+def test_a_task_that_waits_for_its_store_shows_life(scene, server_store):
+    made = scene(server_store)
     with socket.socket() as closed:  # bound, and nobody listens: connections are refused
         closed.bind(("127.0.0.1", 0))
-        worker = made.worker(store={"uri": f"postgresql://nobody@127.0.0.1:{closed.getsockname()[1]}/none"},
+        worker = made.worker(store={"uri": server_store.uri_at(closed.getsockname()[1])},
                              worker={"stall_timeout": "1s"})
         worker.wait_log("cannot start yet", 60, count=6)  # the pauses between them have become longer than that
         assert not worker.lines("gives no sign of life")
 
 
-def test_a_hangup_of_the_whole_group_does_not_kill_tasks(scene, pg_store):
-    made, bank = bank_scene(scene, pg_store)
+def test_a_hangup_of_the_whole_group_does_not_kill_tasks(scene, server_store):
+    made, bank = bank_scene(scene, server_store)
     worker = Readside(made.config())
     made.workers.append(worker)
     worker.spawn(command("run", worker.config), process_group=0)
@@ -209,15 +205,15 @@ def test_a_hangup_of_the_whole_group_does_not_kill_tasks(scene, pg_store):
     assert worker.tasks(1) == before
 
 
-def test_a_changed_pipeline_begins_when_its_old_tasks_have_ended(scene, pg_store):
-    made, bank = bank_scene(scene, pg_store)
+def test_a_changed_pipeline_begins_when_its_old_tasks_have_ended(scene, server_store):
+    made, bank = bank_scene(scene, server_store)
     keys = {"worker": {"log_level": "debug"}, "store": {"lock_timeout": "60s"}}
     worker = made.worker(**keys)
     made.agrees(bank)
-    blocker = lock_accounts(pg_store)
+    blocker = lock_accounts(server_store)
     more = list(oracle.random_events(100, 50, seed=10))
     made.produce(more)
-    waits_for_a_lock(pg_store)
+    waits_for_a_lock(server_store)
     made.config(batch_rows=500, **keys)
     worker.reload()
     worker.wait_log("task process started", count=2)
@@ -227,9 +223,9 @@ def test_a_changed_pipeline_begins_when_its_old_tasks_have_ended(scene, pg_store
     made.agrees(bank.feed(more))
 
 
-def test_a_reload_starts_what_was_down_with_all_its_tasks(scene, pg_store, tmp_path):
+def test_a_reload_starts_what_was_down_with_all_its_tasks(scene, server_store, tmp_path):
     late = tmp_path / "bank.so"
-    made, bank = bank_scene(scene, pg_store, tasks=3, plugin=str(late))
+    made, bank = bank_scene(scene, server_store, tasks=3, plugin=str(late))
     worker = made.worker(pipelines={"idle": {"topics": [made.topic], "plugin": "null"}})
     eventually(lambda: worker.lines("pipeline stays down.*pipeline=bank"))
     shutil.copy(BUILD / "plugins" / "bank.so", late)
@@ -238,10 +234,10 @@ def test_a_reload_starts_what_was_down_with_all_its_tasks(scene, pg_store, tmp_p
     made.agrees(bank)
 
 
-def test_a_store_that_never_answers_does_not_hold_up_the_end(scene, tmp_path, pg_store):
+def test_a_store_that_never_answers_does_not_hold_up_the_end(scene, tmp_path, server_store):
     with socket.create_server(("127.0.0.1", 0)) as hole:
-        made = scene(pg_store)
-        worker = made.worker(store={"uri": f"postgresql://nobody@127.0.0.1:{hole.getsockname()[1]}/none", "connect_timeout": "60s"},
+        made = scene(server_store)
+        worker = made.worker(store={"uri": server_store.uri_at(hole.getsockname()[1]), "connect_timeout": "60s"},
                              worker={"shutdown_timeout": "30s"})
         connection, _ = hole.accept()
         with connection:
@@ -258,13 +254,13 @@ def cpu_ticks(pid):
     return int(fields[11]) + int(fields[12])
 
 
-def test_a_task_that_ends_waits_for_the_store_without_work(scene, pg_store):
-    made, bank = bank_scene(scene, pg_store)
+def test_a_task_that_ends_waits_for_the_store_without_work(scene, server_store):
+    made, bank = bank_scene(scene, server_store)
     worker = made.worker(worker={"shutdown_timeout": "6s"}, store={"lock_timeout": "60s"})
     made.agrees(bank)
-    task, blocker = worker.tasks(1)[0], lock_accounts(pg_store)
+    task, blocker = worker.tasks(1)[0], lock_accounts(server_store)
     made.produce(list(oracle.random_events(10, 5, seed=8)))
-    waits_for_a_lock(pg_store)
+    waits_for_a_lock(server_store)
     used = [cpu_ticks(task)]
     worker.send_signal(signal.SIGTERM)
 
@@ -276,14 +272,14 @@ def test_a_task_that_ends_waits_for_the_store_without_work(scene, pg_store):
     assert used[-2] - used[0] < os.sysconf("SC_CLK_TCK")  # one second of the three that it waits
 
 
-def test_reload_tells_running_tasks_how_long_they_may_take_to_end(scene, pg_store):
-    made, bank = bank_scene(scene, pg_store)
+def test_reload_tells_running_tasks_how_long_they_may_take_to_end(scene, server_store):
+    made, bank = bank_scene(scene, server_store)
     store = {"lock_timeout": "60s"}
     worker = made.worker(worker={"shutdown_timeout": "1h"}, store=store)
     made.agrees(bank)
-    blocker = lock_accounts(pg_store)
+    blocker = lock_accounts(server_store)
     made.produce(list(oracle.random_events(10, 5, seed=11)))
-    waits_for_a_lock(pg_store)
+    waits_for_a_lock(server_store)
     made.config(worker={"shutdown_timeout": "10s"}, store=store)
     worker.reload()
     worker.wait_log("configuration reloaded")
@@ -293,10 +289,10 @@ def test_reload_tells_running_tasks_how_long_they_may_take_to_end(scene, pg_stor
     assert not worker.lines("killed")
 
 
-def test_two_workers_run_until_the_end(scene, pg_store):
-    made, bank = bank_scene(scene, pg_store)
+def test_two_workers_run_until_the_end(scene, server_store):
+    made, bank = bank_scene(scene, server_store)
     assert made.worker("first", "--until-end").wait(60) == 0
-    blocker = lock_accounts(pg_store)
+    blocker = lock_accounts(server_store)
     more = list(oracle.random_events(700, 50, seed=9))
     made.produce(more)
     workers = [made.worker(name, "--until-end") for name in ("one", "two")]
@@ -307,8 +303,8 @@ def test_two_workers_run_until_the_end(scene, pg_store):
     made.agrees(bank.feed(more))
 
 
-def test_until_end_tells_which_pipeline_is_down(scene, pg_store):
-    made, bank = bank_scene(scene, pg_store)
+def test_until_end_tells_which_pipeline_is_down(scene, server_store):
+    made, bank = bank_scene(scene, server_store)
     worker = made.worker("w1", "--until-end", pipelines={"lost": {"topics": [made.topic], "plugin": "no_such_plugin"}})
     assert worker.popen.wait(60) == 78
     assert worker.lines("pipeline is down and has not reached the end.*pipeline=lost")
@@ -320,12 +316,12 @@ def commits(store):
     return store.query("SELECT COALESCE(sum(commit_seq), 0) FROM readside_positions")[0][0]
 
 
-def test_commit_interval_holds_commits_apart(scene, pg_store):
-    made = scene(pg_store, partitions=1, commit_interval="2s")
+def test_commit_interval_holds_commits_apart(scene, server_store):
+    made = scene(server_store, partitions=1, commit_interval="2s")
     bank = oracle.Bank()
     made.worker()
     made.reaches_end()
-    before, started = commits(pg_store), time.monotonic()
+    before, started = commits(server_store), time.monotonic()
     for seed in range(20):
         records = list(oracle.random_events(20, 10, seed=seed))
         made.produce(records)
@@ -333,20 +329,20 @@ def test_commit_interval_holds_commits_apart(scene, pg_store):
         time.sleep(0.2)
     made.agrees(bank)
     elapsed = time.monotonic() - started
-    assert 1 <= commits(pg_store) - before <= elapsed / 2 + 2
+    assert 1 <= commits(server_store) - before <= elapsed / 2 + 2
 
 
 @pytest.mark.parametrize("bounds", [{"batch_rows": 10}, {"batch_bytes": "64KiB"}])
-def test_batches_keep_their_bounds(scene, pg_store, bounds):
-    made, bank = bank_scene(scene, pg_store, n=5000, accounts=4000, partitions=1, **bounds)
+def test_batches_keep_their_bounds(scene, server_store, bounds):
+    made, bank = bank_scene(scene, server_store, n=5000, accounts=4000, partitions=1, **bounds)
     made.worker()
     made.agrees(bank)
     rows = len(bank.rows())
-    assert commits(pg_store) >= (rows / 10 if "batch_rows" in bounds else 5)
+    assert commits(server_store) >= (rows / 10 if "batch_rows" in bounds else 5)
 
 
-def test_a_worker_told_to_end_with_records_waiting_ends_cleanly(scene, pg_store):
-    made = scene(pg_store, tasks=2)
+def test_a_worker_told_to_end_with_records_waiting_ends_cleanly(scene, server_store):
+    made = scene(server_store, tasks=2)
     records = list(oracle.random_events(40000, 50))
     bank = oracle.Bank()
     for i in range(6):
@@ -359,8 +355,8 @@ def test_a_worker_told_to_end_with_records_waiting_ends_cleanly(scene, pg_store)
     made.agrees(bank, 120)
 
 
-def test_status_reads_the_lag_of_a_long_backlog(scene, pg_store):
-    made = scene(pg_store)
+def test_status_reads_the_lag_of_a_long_backlog(scene, server_store):
+    made = scene(server_store)
     made.produce(list(oracle.random_events(200, 50)))
     worker = made.worker()
     made.reaches_end()
@@ -372,8 +368,8 @@ def test_status_reads_the_lag_of_a_long_backlog(scene, pg_store):
         assert json.loads(status.stdout)["pipelines"][0]["lag"] == 40000
 
 
-def test_closed_standard_descriptors_are_nobody_elses(scene, pg_store):
-    made, bank = bank_scene(scene, pg_store)
+def test_closed_standard_descriptors_are_nobody_elses(scene, server_store):
+    made, bank = bank_scene(scene, server_store)
     config = made.config("w1")
     closed = made.folder / "closed.sh"
     closed.write_text('exec "$@" <&- >&- 2>&-\n')

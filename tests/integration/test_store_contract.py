@@ -19,7 +19,8 @@ def run(program, **environment):
 def environment(store):
     if store.kind == "sqlite":
         return {"STORE_KIND": store.kind}  # the program makes its files
-    return {"STORE_KIND": store.kind, "STORE_URI": store.server.uri(store.database), "STORE_PASSWORD": store.server.password}
+    authority = {"STORE_CA": str(store.server.ca)} if store.kind == "mysql" else {}
+    return {"STORE_KIND": store.kind, "STORE_URI": store.server.uri(store.database), "STORE_PASSWORD": store.server.password, **authority}
 
 
 @pytest.mark.parametrize("program", ["store_contract", "version_contract"])
@@ -27,8 +28,9 @@ def test_contract(program, store):
     run(program, **environment(store))
 
 
-def test_server_faults(pg_store):
-    run("postgres_contract", **environment(pg_store))
+@pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+def test_postgresql_faults(store):
+    run("postgres_contract", **environment(store))
 
 
 @pytest.mark.parametrize("store", ["mariadb", "mysql"], indirect=True)

@@ -43,9 +43,55 @@ class ServerStore:
     def query(self, sql, *parameters):
         return self.server.query(self.database, sql, *parameters)
 
+    def uri_at(self, port):
+        """Of nobody's database at a port of this machine."""
+        return f"{self.kind}://nobody@127.0.0.1:{port}/none"
+
+    def begin(self, *statements):
+        """A connection with an open transaction that has run them; it ends with commit() or close()."""
+        raise NotImplementedError
+
+    def lock(self, table):
+        """Writes to the table wait until the connection is closed."""
+        raise NotImplementedError
+
+    def is_waited_for(self):
+        """Does somebody wait for a lock?"""
+        raise NotImplementedError
+
+    def end_connections(self):
+        """Of workers."""
+        raise NotImplementedError
+
+    def slow_inserts(self, table, milliseconds):
+        """Each row of that table takes so long, by a trigger."""
+        raise NotImplementedError
+
 
 class PostgresStore(ServerStore):
     kind = "postgresql"
+
+    def begin(self, *statements):
+        connection = self.server.connect(self.database)
+        connection.autocommit = False
+        for statement in statements:
+            connection.cursor().execute(statement)
+        return connection
+
+    def lock(self, table):
+        return self.begin(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
+
+    def is_waited_for(self):
+        return self.query("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") != []
+
+    def end_connections(self):
+        self.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                   "AND application_name LIKE 'readside/%%'")
+
+    def slow_inserts(self, table, milliseconds):
+        self.query(f"CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep({milliseconds / 1000}); "
+                   "RETURN NEW; END $$")
+        self.query(f"CREATE TRIGGER dawdle BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION dawdle()")
 
 
 class MysqlStore(ServerStore):
@@ -57,6 +103,28 @@ class MysqlStore(ServerStore):
     def query(self, sql, *parameters):
         """Times have their zone, as PostgreSQL's; booleans are 0 and 1, JSON is text."""
         return self.server.query(self.database, sql, *parameters, conv=self.values, init_command="SET time_zone = '+00:00'")
+
+    def begin(self, *statements):
+        connection = self.server.connect(self.database, autocommit=False)
+        for statement in statements:
+            connection.cursor().execute(statement)
+        return connection
+
+    def lock(self, table):
+        return self.begin("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", f"SELECT * FROM {table} FOR UPDATE")  # and all between
+
+    def is_waited_for(self):
+        # information_schema.innodb_trx shows old news to who asks more than ten times a second.
+        return "LOCK WAIT" in self.server.administer("SHOW ENGINE INNODB STATUS")[0][2]
+
+    def end_connections(self):
+        for number, in self.server.administer("SELECT id FROM information_schema.processlist WHERE db = %s", self.database):
+            with contextlib.suppress(pymysql.err.OperationalError):  # it has ended by itself
+                self.server.administer(f"KILL {number}")
+
+    def slow_inserts(self, table, milliseconds):
+        self.server.administer(f"CREATE TRIGGER {self.database}.dawdle BEFORE INSERT ON {self.database}.{table} FOR EACH ROW "
+                               f"DO SLEEP({milliseconds / 1000})")
 
 
 class SqliteStore:
