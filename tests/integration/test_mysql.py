@@ -4,12 +4,14 @@ import subprocess
 import pytest
 
 import oracle
-from servers import eventually
+from scene import MysqlStore
+from servers import MariaDB, MySQL, eventually
 from worker import readside
 
-pytestmark = pytest.mark.parametrize("store", ["mariadb", "mysql"], indirect=True)
+both = pytest.mark.parametrize("store", ["mariadb", "mysql"], indirect=True)
 
 
+@both
 def test_a_read_only_server_is_waited_for(scene, store):
     """A switch-over: the old primary refuses even COMMIT."""
     made = scene(store)
@@ -29,6 +31,7 @@ def test_a_read_only_server_is_waited_for(scene, store):
     assert worker.is_running()
 
 
+@both
 def test_the_certificate_is_verified(scene, store, tmp_path):
     made = scene(store)
     uri, stranger = store.config()["uri"], tmp_path / "stranger.pem"
@@ -40,3 +43,51 @@ def test_the_certificate_is_verified(scene, store, tmp_path):
     assert refused.returncode == 78 and "certificate" in refused.stdout.lower() + refused.stderr.lower(), refused
     made.worker("w1", store={"uri": f"{uri}?tls=verified&ssl-ca={store.server.ca}"})
     made.agrees(oracle.Bank(records))
+
+
+@both
+def test_a_missing_privilege_is_named(scene, store):
+    made = scene(store)
+    records = list(oracle.random_events(200, 50))
+    bank = oracle.Bank(records)
+    made.produce(records)
+    worker = made.worker()
+    made.agrees(bank)
+    database = store.server.patterns(store.database)[0]
+    store.server.administer(f"REVOKE INSERT, UPDATE ON `{database}`.* FROM {store.server.user}")
+    store.end_connections()  # to those that are open the servers say it later
+    more = list(oracle.random_events(100, 50, seed=2))
+    made.produce(more)
+    assert worker.popen.wait(30) == 78  # its only pipeline is down
+    made.workers.remove(worker)
+    assert worker.lines("denied to user.*grant it")
+    checked = readside("check", worker.config)
+    assert checked.returncode == 78 and "denied" in checked.stdout + checked.stderr, checked
+    store.server.administer(f"GRANT INSERT, UPDATE ON `{database}`.* TO {store.server.user}")
+    made.worker("w2")
+    made.agrees(bank.feed(more))
+
+
+@pytest.fixture(params=[MariaDB, MySQL], ids=lambda family: family.kind)
+def small_server(request):
+    """All its tables are in one file that does not grow."""
+    server = request.param(settings={"innodb-file-per-table": "OFF", "innodb-data-file-path": "ibdata1:96M"})
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
+def test_a_full_table_space_is_waited_for(scene, small_server, tmp_path):
+    store = MysqlStore(small_server, small_server.create_database("small"), tmp_path)
+    store.query("CREATE TABLE filler (data LONGBLOB) ENGINE = InnoDB")
+    for _ in range(60):
+        store.query("INSERT INTO filler VALUES (REPEAT('x', 1000000))")
+    made = scene(store, batch_rows=500)
+    records = [oracle.opened(f"acc-{i}", "o" * 15000) for i in range(3000)]
+    made.produce(records)
+    worker = made.worker()
+    eventually(lambda: worker.lines("what was not committed is fetched again.*1114: The table .* is full"), 60)
+    store.query("DROP TABLE filler")
+    made.agrees(oracle.Bank(records), 120)
+    assert worker.is_running()

@@ -186,7 +186,8 @@ class MariaDB(Server):
 
     def initialize(self):
         self.run(["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db",
-                  "--skip-name-resolve", f"--datadir={self.data}", f"--tmpdir={self.folder}", "--innodb-flush-method=nosync"])
+                  "--skip-name-resolve", f"--datadir={self.data}", f"--tmpdir={self.folder}", "--innodb-flush-method=nosync",
+                  *(word for word in self.options() if word.startswith("--innodb-data-"))])
 
 
 class MySQL(Server):
