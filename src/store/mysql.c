@@ -235,7 +235,7 @@ void my_free(struct my_store *my)
 
 static void close_store(struct store *store)
 {
-    if (my_thread_end(my_of(store)))
+    if (my_thread_stop(my_of(store)))
         my_free(my_of(store));
 }
 
@@ -267,7 +267,7 @@ static int open_store(const struct store_settings *settings, const struct store_
     if (result == 0)
         result = copy_password(my, ret_error);
     if (result == 0)
-        result = my_thread_begin(my, ret_error);
+        result = my_thread_start(my, ret_error);
     if (result != 0) {
         close_store(&my->store);
         return result;

@@ -111,10 +111,10 @@ void my_free(struct my_store *my); /* all of it; its thread has ended */
 
 /* ---- mysql_thread.c ---- */
 
-int my_thread_begin(struct my_store *my, struct error *ret_error);
+int my_thread_start(struct my_store *my, struct error *ret_error);
 /* Cuts a job short and waits for the thread's end. False: the job does not let itself be cut; the thread frees the store once it is
  * over. */
-bool my_thread_end(struct my_store *my);
+bool my_thread_stop(struct my_store *my);
 void my_thread_free(struct my_thread *thread);
 int my_thread_fd(const struct my_thread *thread);
 int64_t my_thread_deadline_us(struct my_thread *thread);

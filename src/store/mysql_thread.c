@@ -72,7 +72,7 @@ static void *serve(void *context)
     return NULL;
 }
 
-int my_thread_begin(struct my_store *my, struct error *ret_error)
+int my_thread_start(struct my_store *my, struct error *ret_error)
 {
     struct my_thread *thread = calloc(1, sizeof *thread);
 
@@ -119,7 +119,7 @@ static bool has_job(const struct my_thread *thread)
 }
 
 /* What a socket that is shut down does not end, a name being looked up or a login, is left to itself. */
-bool my_thread_end(struct my_store *my)
+bool my_thread_stop(struct my_store *my)
 {
     struct my_thread *thread = my->thread;
     struct timespec until;
