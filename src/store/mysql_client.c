@@ -43,7 +43,8 @@ int my_client_set_tls(MYSQL *connection, const struct my_uri *uri, bool is_plain
     mysql_options(connection, MYSQL_OPT_GET_SERVER_PUBLIC_KEY, &asks_key);
     if (is_plain)
         return 0;
-    mysql_options(connection, MYSQL_OPT_SSL_CA, uri->ca != NULL ? uri->ca : bundles[access(bundles[0], R_OK) != 0]);
+    if (!uri->is_unverified) /* with a CA it would verify all the same */
+        mysql_options(connection, MYSQL_OPT_SSL_CA, uri->ca != NULL ? uri->ca : bundles[access(bundles[0], R_OK) != 0]);
     if (uri->certificate != NULL)
         mysql_options(connection, MYSQL_OPT_SSL_CERT, uri->certificate);
     if (uri->key != NULL)

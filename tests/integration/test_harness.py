@@ -13,6 +13,16 @@ from scene import MysqlStore
 from servers import eventually
 
 
+@pytest.fixture
+def database(postgres, make_database):
+    return make_database(postgres)
+
+
+@pytest.fixture
+def proxy(postgres, make_proxy):
+    return make_proxy(postgres)
+
+
 def connect(postgres, database, port):
     connection = psycopg2.connect(host="127.0.0.1", port=port, user=postgres.user, password=postgres.password, dbname=database)
     with connection.cursor() as cursor:
