@@ -17,6 +17,8 @@ class Postgres(Process):
     """user `readside`, who owns the databases, logs in with `password`; fsync is off unless asked for (a killed server process
     loses nothing by that, only a killed machine would)."""
 
+    kind = "postgresql"
+
     user = "readside"
 
     def __init__(self, folder=None, port=None, fsync=False, settings=(), outlive=False):

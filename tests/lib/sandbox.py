@@ -103,10 +103,10 @@ def up(arguments):
                      {"bank": {"topics": [TOPIC], "plugin": "bank", "options": {"daily_totals": True}, "tasks": 2}},
                      {"name": "sandbox", "plugin_path": BUILD / "plugins"})
         if second:
-            config.write_text(f"{config.read_text()}\n# A second store, for a readside that knows MariaDB:\n# {second}\n")
+            config.write_text(f"{config.read_text()}\n# A second store:\n# {second}\n")
     status(None)
     if second:
-        print(f"\na second store of {config}, for a readside that knows MariaDB:\n    {second}")
+        print(f"\na second store for {config}:\n    {second}")
     print(f"""
 feed it      scripts/sandbox produce {TOPIC} FILE.jsonl
 run          {BUILD / "readside"} run {config}
