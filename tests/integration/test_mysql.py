@@ -46,6 +46,40 @@ def test_the_certificate_is_verified(scene, store, tmp_path):
 
 
 @both
+@pytest.mark.parametrize("way", ["plain", "tls", "socket"])
+def test_ways_to_log_in(scene, store, way):
+    """Both with a password that MySQL has to ask for and with one that it remembers."""
+    account = store.server.administer("SELECT plugin FROM mysql.user WHERE user = %s", store.server.user)[0][0]
+    assert account == ("caching_sha2_password" if store.server.kind == "mysql" else "mysql_native_password")
+    uri = {"plain": store.config()["uri"], "tls": f"{store.config()['uri']}?tls=verified&ssl-ca={store.server.ca}",
+           "socket": f"mysql://{store.server.user}@localhost/{store.database}?socket={store.server.socket}"}[way]
+    config = scene(store).config(store={"uri": uri})
+    store.server.administer("FLUSH PRIVILEGES")
+    for _ in range(2):
+        checked = readside("check", config)
+        assert checked.returncode == 0, checked
+
+
+@both
+def test_the_privileges_of_daily_work(scene, store):
+    """With tables that are there already, and schema = "check"."""
+    made = scene(store)
+    records = list(oracle.random_events(200, 50))
+    bank = oracle.Bank(records)
+    made.produce(records)
+    made.worker("w1").wait_log("partition claimed", 30)
+    made.agrees(bank)
+    made.workers.pop().stop()
+    database = store.server.patterns(store.database)[0]
+    store.server.administer(f"REVOKE ALL ON `{database}`.* FROM {store.server.user}")
+    store.server.administer(f"GRANT SELECT, INSERT, UPDATE, DELETE ON `{database}`.* TO {store.server.user}")
+    more = list(oracle.random_events(100, 50, seed=2))
+    made.produce(more)
+    made.worker("w2", store={"schema": "check"})
+    made.agrees(bank.feed(more))
+
+
+@both
 def test_a_missing_privilege_is_named(scene, store):
     made = scene(store)
     records = list(oracle.random_events(200, 50))
