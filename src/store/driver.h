@@ -19,6 +19,7 @@ struct store_driver {
     int (*start_read)(struct store *store, const struct store_read *read, struct error *ret_error);
     int (*start_resolve)(struct store *store, struct store_position *positions, size_t n, struct error *ret_error);
     int (*start_release)(struct store *store, const struct store_position *positions, size_t n, struct error *ret_error);
+    void (*abandon)(struct store *store); /* NULL: requests are touched in start and poll() alone */
     int (*poll)(struct store *store, struct error *ret_error);
 
     int (*fd)(const struct store *store);

@@ -33,8 +33,18 @@ static int begin(struct my_store *my, my_job job, struct error *ret_error)
 {
     if (!my->is_connected)
         return not_connected(ret_error);
+    my->is_connecting = false;
     my_thread_post(my->thread, job, INT64_MAX);
     return 0;
+}
+
+static void abandon(struct store *store)
+{
+    struct my_store *my = my_of(store);
+
+    my->is_reading = false;
+    if (!my->is_connecting) /* that one has been handed nothing */
+        my_thread_cancel(my->thread);
 }
 
 static int start_connect(struct store *store, struct error *ret_error)
@@ -42,8 +52,11 @@ static int start_connect(struct store *store, struct error *ret_error)
     struct my_store *my = my_of(store);
 
     (void)ret_error;
+    if (my->is_connecting && my_thread_is_busy(my->thread)) /* a login that was walked away from: it does not let itself be cut */
+        return 0;
     my_thread_cancel(my->thread); /* what was abandoned must not go on */
     my->is_reading = my->is_connected = false;
+    my->is_connecting = true;
     my_thread_post(my->thread, my_connect, in_us(store->settings.connect_timeout_us));
     return 0;
 }
@@ -308,6 +321,7 @@ const struct store_driver store_mysql = {
     .start_read = start_read,
     .start_resolve = start_resolve,
     .start_release = start_release,
+    .abandon = abandon,
     .poll = poll_store,
     .fd = store_descriptor,
     .events = descriptor_events,

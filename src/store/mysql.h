@@ -94,7 +94,8 @@ struct my_store {
     struct store_read read;
     struct my_found *found;
     size_t n_found, found_capacity;
-    bool is_reading; /* rows wait in found[] for poll() to hand them on */
+    bool is_reading;    /* rows wait in found[] for poll() to hand them on */
+    bool is_connecting; /* the last job posted is my_connect */
     struct store_position *list;
     size_t n_list;
     const struct store_operation *command;
@@ -121,6 +122,7 @@ int64_t my_thread_deadline_us(struct my_thread *thread);
 void my_thread_post(struct my_thread *thread, my_job job, int64_t deadline_us);
 /* Cuts the job under way short, if there is one; its end is forgotten. */
 void my_thread_cancel(struct my_thread *thread);
+bool my_thread_is_busy(struct my_thread *thread);
 /* STORE_BUSY, or what the job has ended with. */
 int my_thread_poll(struct my_thread *thread, struct error *ret_error);
 /* For jobs: until when the server must answer now; and the socket to be shut down then (-1: none). */

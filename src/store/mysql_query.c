@@ -185,8 +185,7 @@ int my_query_number(struct my_store *my, const char *sql, int64_t *ret_number, s
     return result;
 }
 
-/* What comes behind a failure is taken in, so that the next statement finds the connection in step. 0, or -1: one of them failed.
- */
+/* What comes behind is taken in, so that the next statement finds the connection in step. 0, or -1: some of it failed. */
 static int drain(struct my_store *my)
 {
     while (my->connection != NULL && mysql_more_results(my->connection)) {

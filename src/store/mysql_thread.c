@@ -172,6 +172,16 @@ void my_thread_cancel(struct my_thread *thread)
     pthread_mutex_unlock(&thread->lock);
 }
 
+bool my_thread_is_busy(struct my_thread *thread)
+{
+    bool is_busy;
+
+    pthread_mutex_lock(&thread->lock);
+    is_busy = has_job(thread);
+    pthread_mutex_unlock(&thread->lock);
+    return is_busy;
+}
+
 void my_thread_post(struct my_thread *thread, my_job job, int64_t deadline_us)
 {
     pthread_mutex_lock(&thread->lock);

@@ -210,6 +210,13 @@ int store_start_release(struct store *store, const struct store_position *positi
     return result != 0 ? result : begin(store, store->driver->start_release(store, positions, n, ret_error));
 }
 
+void store_abandon(struct store *store)
+{
+    if (store->is_busy && store->driver->abandon != NULL)
+        store->driver->abandon(store);
+    store->is_busy = false;
+}
+
 int store_poll(struct store *store, struct error *ret_error)
 {
     int result;

@@ -191,6 +191,12 @@ int store_start_resolve(struct store *store, struct store_position *positions, s
 /* Gives positions up (owner = nobody) where they are still mine: a courtesy that makes hand-over quick. */
 int store_start_release(struct store *store, const struct store_position *positions, size_t n, struct error *ret_error) MUST_CHECK;
 
+/*
+ * Walks away from the operation under way, if there is one: what was handed over with it (batch, positions, rows) is not touched any
+ * more, and the connection is not to be used before store_start_connect(). What becomes of it in the store is unknown.
+ */
+void store_abandon(struct store *store);
+
 /* STORE_BUSY, 0, or the class of the error that ended the operation. Never blocks longer than a local write to disk: its
  * statements take statement_timeout at most, flushing takes what the disk takes. */
 int store_poll(struct store *store, struct error *ret_error) MUST_CHECK;

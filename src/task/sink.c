@@ -87,6 +87,7 @@ int sink_rewind(struct sink *sink, const char *why, struct error *ret_error)
 
 int sink_lose_store(struct sink *sink, const struct error *why, struct error *ret_error)
 {
+    store_abandon(sink->store); /* one that is too late may still be under way, with the batch in hand */
     forget_batches(sink);
     sink->phase = SINK_AWAY;
     sink->operation = SINK_IDLE;

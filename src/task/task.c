@@ -351,9 +351,9 @@ static bool close_parts(struct task *task)
     if (!is_over)
         log_warn("the broker did not let this member go in time: the group waits for it until session_timeout is over",
                    NULL);
+    store_close(task->store); /* before the batch that it may be writing */
     sink_free(task->sink);
     event_decoder_free(task->decoder);
-    store_close(task->store);
     plugin_host_free(task->host);
     projection_free(task->projection);
     if (task->signal_fd >= 0)

@@ -627,6 +627,7 @@ static void test_closing_in_the_middle(void **state)
         fold_event(scene);
         OK(scene, scene_start_write(scene, 1));
         poll_until_it_waits(scene, 1);
+        store_abandon(scene->store);
         scene_settle(scene, 0, 0); /* the batch is gone */
         if (i == 2)
             break;
