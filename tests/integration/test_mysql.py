@@ -1,9 +1,11 @@
 """What is MySQL's and MariaDB's own, on both."""
+import contextlib
 import subprocess
 
 import pytest
 
 import oracle
+from mysql import GaleraNode
 from scene import MysqlStore
 from servers import MariaDB, MySQL, eventually
 from worker import readside
@@ -125,3 +127,34 @@ def test_a_full_table_space_is_waited_for(scene, small_server, tmp_path):
     store.query("DROP TABLE filler")
     made.agrees(oracle.Bank(records), 120)
     assert worker.is_running()
+
+
+@contextlib.contextmanager
+def running(server):
+    if missing := server.missing():
+        pytest.skip(missing)
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
+def test_several_galera_nodes_are_refused(scene, tmp_path):
+    """What two of them accept may be undone at COMMIT; the fence stands on locks. One alone is a server like others."""
+    with running(GaleraNode()) as node:
+        config = scene(MysqlStore(node, node.create_database("galera"), tmp_path)).config()
+        alone = readside("check", config)
+        assert alone.returncode == 0, alone
+        with node.arbitrator():
+            refused = readside("check", config)
+            assert refused.returncode == 78 and "one of 2 nodes of a Galera cluster" in refused.stdout + refused.stderr, refused
+
+
+def test_several_primaries_are_refused(scene, tmp_path):
+    settings = {"plugin-load-add": "group_replication.so", "loose-group-replication-start-on-boot": "OFF"}
+    with running(MySQL(settings={**settings, "loose-group-replication-single-primary-mode": "OFF"})) as server:
+        config = scene(MysqlStore(server, server.create_database("grouped"), tmp_path)).config()
+        refused = readside("check", config)
+        assert refused.returncode == 78 and "several primaries" in refused.stdout + refused.stderr, refused
+        server.administer("SET GLOBAL group_replication_single_primary_mode = ON")
+        assert readside("check", config).returncode == 0

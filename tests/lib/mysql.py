@@ -14,6 +14,12 @@ from process import ROOT, Process, eventually, free_port, give_away, temporary_f
 STOP_SIGNALS = {"fast": signal.SIGTERM, "immediate": signal.SIGKILL}
 
 
+def cached(name):
+    """Where scripts/bootstrap has put what is unpacked, not installed."""
+    script = f'source scripts/lib/common.sh; echo "$(cache_dir)/{name}"'
+    return pathlib.Path(subprocess.run(["bash", "-c", script], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip())
+
+
 class Server(Process):
     """What both have in common. User `readside` logs in with `password` and has all rights on the databases that create_database()
     made, and none elsewhere; the superuser root comes through the socket only, which lies in the server's own folder. `ca` has signed
@@ -190,15 +196,51 @@ class MariaDB(Server):
                   *(word for word in self.options() if word.startswith("--innodb-data-"))])
 
 
+class GaleraNode(MariaDB):
+    """The first node of a cluster of its own; with arbitrator() it is one of two."""
+
+    def __init__(self):
+        self.address = f"127.0.0.1:{free_port()}"
+        folder = temporary_folder("galera")
+        self.parts = folder / "parts"
+        super().__init__(folder, settings={
+            "wsrep-on": "ON", "wsrep-provider": self.parts / "libgalera_smm.so", "wsrep-cluster-address": "gcomm://", "wsrep-cluster-name": "tests",
+            "wsrep-node-address": "127.0.0.1", "binlog-format": "ROW", "innodb-autoinc-lock-mode": 2,
+            "wsrep-provider-options": f"gmcast.listen_addr=tcp://{self.address};ist.recv_addr=127.0.0.1:{free_port()}"})
+
+    @classmethod
+    def missing(cls):
+        return MariaDB.missing() or (None if cached("galera").exists() else "Galera is missing: scripts/bootstrap test")
+
+    def create(self):
+        if not self.parts.exists():
+            shutil.copytree(cached("galera"), self.parts)  # the cache may be in a home that the unprivileged user cannot enter
+        super().create()
+
+    def size(self):
+        return int(self.administer("SHOW GLOBAL STATUS LIKE 'wsrep_cluster_size'")[0][1])
+
+    @contextlib.contextmanager
+    def arbitrator(self):
+        """A second member, which holds no data."""
+        member = Process("garbd", self.folder).spawn(
+            [self.parts / "garbd", "-a", f"gcomm://{self.address}", "-g", "tests", "-o",
+             f"gmcast.listen_addr=tcp://127.0.0.1:{free_port()}"],
+            env={**os.environ, "LD_LIBRARY_PATH": str(self.parts)}, **unprivileged())
+        try:
+            eventually(lambda: self.size() == 2, 30, "a cluster of two")
+            yield
+        finally:
+            member.terminate()
+
+
 class MySQL(Server):
     kind = "mysql"
     own_settings = {"innodb-redo-log-capacity": "128M", "mysqlx": "OFF", "secure-file-priv": "", "skip-log-bin": None}
 
     @staticmethod
     def unpacked():
-        """Where scripts/bootstrap put it."""
-        script = 'source scripts/lib/common.sh; echo "$(cache_dir)/mysql"'
-        return pathlib.Path(subprocess.run(["bash", "-c", script], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip())
+        return cached("mysql")
 
     @classmethod
     def missing(cls):
