@@ -272,6 +272,7 @@ static int open_signals(struct task *task, struct error *ret_error)
     signal(SIGINT, SIG_IGN); /* a terminal sends them to the whole group; the supervisor decides */
     signal(SIGHUP, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a store's file that may not grow */
     task->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (task->signal_fd < 0)
         return error_set(ret_error, ERROR_BUG, "signalfd: %s", strerror(errno));

@@ -21,6 +21,7 @@ int signals_open(int *ret_fd, struct error *ret_error)
     sigaddset(&taken, SIGCHLD);
     sigprocmask(SIG_BLOCK, &taken, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error to be told, no reason to die */
     signal(SIGCHLD, SIG_DFL); /* an inherited SIG_IGN would take the exit codes away */
     fd = signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
     if (fd < 0)

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -353,6 +354,22 @@ def test_a_worker_told_to_end_with_records_waiting_ends_cleanly(scene, server_st
         assert worker.stop() == 0, worker.tail(5)
     made.worker()
     made.agrees(bank, 120)
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_a_file_that_may_not_grow_is_waited_for(scene, store):
+    made, bank = bank_scene(scene, store)
+    worker = made.worker()
+    made.agrees(bank)
+    task = worker.tasks(1)[0]
+    before = resource.prlimit(task, resource.RLIMIT_FSIZE)
+    resource.prlimit(task, resource.RLIMIT_FSIZE, (500_000, before[1]))
+    more = [oracle.opened(f"long-{i}", "o" * 1000) for i in range(2000)]
+    made.produce(more)
+    eventually(lambda: worker.lines("what was not committed is fetched again|does not take the work now"), 30)
+    assert worker.tasks(1)[0] == task
+    resource.prlimit(task, resource.RLIMIT_FSIZE, before)
+    made.agrees(bank.feed(more))
 
 
 def test_status_reads_the_lag_of_a_long_backlog(scene, server_store):
