@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,6 +89,18 @@ static int function_error(const char *what, const char *message, struct error *r
     return 0;
 }
 
+/* A file that cannot be opened now, for want of what may come back, is not one that cannot be. */
+static int class_of(const struct sqlite *lite, const struct meaning *meaning)
+{
+    static const int passing[] = {EMFILE, ENFILE, ENOSPC, EDQUOT, ENOMEM, EIO};
+    int why = meaning->code == SQLITE_CANTOPEN ? sqlite3_system_errno(lite->connection) : 0;
+
+    for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++)
+        if (passing[i] == why)
+            return ERROR_TRANSIENT;
+    return meaning->class;
+}
+
 int sqlite_error(const struct sqlite *lite, const char *what, struct error *ret_error)
 {
     const char *message = sqlite3_errmsg(lite->connection), *path = lite->store.settings.uri;
@@ -95,7 +108,7 @@ int sqlite_error(const struct sqlite *lite, const char *what, struct error *ret_
 
     for (size_t i = 0; i < sizeof meanings / sizeof meanings[0]; i++)
         if (meanings[i].code == code) {
-            class = error_set(ret_error, meanings[i].class, "%s: %s: %s%s", path, what, message, meanings[i].way_out);
+            class = error_set(ret_error, class_of(lite, &meanings[i]), "%s: %s: %s%s", path, what, message, meanings[i].way_out);
             if (ret_error != NULL)
                 snprintf(ret_error->code, sizeof ret_error->code, "%s", meanings[i].name);
             return class;

@@ -4,6 +4,8 @@
  */
 #include "sqlite_scene.h"
 
+#include <sys/resource.h>
+
 /* ---- A VFS between SQLite and the disk, which fails a flush of the log when told to ---- */
 
 static bool flush_fails;
@@ -441,6 +443,27 @@ static void test_a_file_that_cannot_be_written(void **state)
     scene_free(scene);
 }
 
+/* Descriptors come back; a path that cannot be opened does not. */
+static void test_a_file_that_cannot_be_opened_now(void **state)
+{
+    struct scene *scene = scene_ready();
+    struct rlimit before, none;
+
+    (void)state;
+    scene->store = store_close(scene->store);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    OK(scene, store_open(&scene->settings, &scene->scope, &scene->store, &scene->error));
+    none = before;
+    none.rlim_cur = (rlim_t)dup(0); /* the first free number */
+    close((int)none.rlim_cur);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_int_equal(connect_now(scene), ERROR_TRANSIENT);
+    assert_non_null(strstr(scene->error.text, "unable to open"));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    OK(scene, connect_now(scene));
+    scene_free(scene);
+}
+
 static void test_what_is_called_out_of_order(void **state)
 {
     struct scene *scene = scene_new();
@@ -479,6 +502,7 @@ int main(void)
         cmocka_unit_test(test_a_log_that_is_deleted),
         cmocka_unit_test(test_paths_that_cannot_be_a_store),
         cmocka_unit_test(test_a_file_that_cannot_be_written),
+        cmocka_unit_test(test_a_file_that_cannot_be_opened_now),
         cmocka_unit_test(test_what_is_called_out_of_order),
     };
 
