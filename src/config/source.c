@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,10 +99,12 @@ static int begin_part(struct source *source, const char *file, unsigned file_lin
     return 0;
 }
 
+enum { PIPE_WAIT_MS = 5000 };
+
 /* The file itself may be a pipe (a shell's <(...)), an included one may not: nobody would notice that the worker waits for it. */
 static int open_file(const char *file, bool is_included, struct error *ret_error)
 {
-    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | (is_included ? O_NONBLOCK : 0));
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     struct stat status;
 
     if (fd < 0 || fstat(fd, &status) < 0) {
@@ -117,6 +120,14 @@ static int open_file(const char *file, bool is_included, struct error *ret_error
     return -1;
 }
 
+/* A pipe has its time, so that one in which nobody writes does not hold a reload up for ever. */
+static bool has_something(int fd)
+{
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+
+    return poll(&ready, 1, PIPE_WAIT_MS) > 0;
+}
+
 static int read_bytes(const struct source *source, const char *file, int fd, struct buffer *ret_bytes, struct error *ret_error)
 {
     enum { STEP = 16384 };
@@ -128,6 +139,9 @@ static int read_bytes(const struct source *source, const char *file, int fd, str
 
         if (room == NULL) {
             return out_of_memory(source, ret_error);
+        }
+        if (!has_something(fd)) {
+            return error_set(ret_error, ERROR_CONFIG, "cannot read %s: a pipe in which nobody writes", file);
         }
         got = read(fd, room, STEP);
         ret_bytes->size = before + (got > 0 ? (size_t)got : 0);

@@ -152,6 +152,20 @@ def test_reload_of_a_broken_config_changes_nothing(scene, server_store):
     assert worker.tasks(1) == before
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_reload_of_a_pipe_in_which_nobody_writes(scene, store):
+    made, bank = bank_scene(scene, store)
+    worker = made.worker()
+    made.agrees(bank)
+    worker.config.unlink()
+    os.mkfifo(worker.config)
+    worker.reload()
+    worker.wait_log("a pipe in which nobody writes", 30)
+    more = list(oracle.random_events(100, 50, seed=12))
+    made.produce(more)
+    made.agrees(bank.feed(more))
+
+
 def test_reload_changes_the_log_level_of_running_tasks(scene, server_store):
     made, bank = bank_scene(scene, server_store)
     worker = made.worker()
