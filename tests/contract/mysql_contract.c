@@ -593,6 +593,15 @@ static void test_the_answer_to_commit_is_lost(void **state)
     scene_free(scene);
 }
 
+static void test_a_machine_that_vanishes(void **state)
+{
+    struct scene *scene = scene_ready();
+
+    (void)state;
+    vanish_while_sending(scene);
+    scene_free(scene);
+}
+
 /* No answer and no sign of a break: the time limits of the settings, not those of the kernel. */
 static void test_silence_ends(void **state)
 {
@@ -864,6 +873,7 @@ int main(void)
         cmocka_unit_test(test_what_is_in_flight_is_fenced),
         cmocka_unit_test(test_what_comes_late_locks_nothing),
         cmocka_unit_test(test_the_answer_to_commit_is_lost),
+        cmocka_unit_test(test_a_machine_that_vanishes),
         cmocka_unit_test(test_silence_ends),
         cmocka_unit_test(test_closing_in_the_middle),
         cmocka_unit_test(test_refused_connections),

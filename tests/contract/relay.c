@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -294,6 +295,19 @@ void relay_swallow_answer(struct relay *relay)
 void relay_hold(struct relay *relay)
 {
     set_mode(relay, HOLD, 0);
+}
+
+/* A filter that takes no byte drops a packet before TCP sees it. */
+void relay_vanish(struct relay *relay)
+{
+    struct sock_filter none = BPF_STMT(BPF_RET | BPF_K, 0);
+    const struct sock_fprog program = {.len = 1, .filter = &none};
+
+    pthread_mutex_lock(&relay->lock);
+    for (size_t i = 0; i < relay->n_pairs; i++)
+        if (relay->pairs[i].client >= 0)
+            (void)setsockopt(relay->pairs[i].client, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+    pthread_mutex_unlock(&relay->lock);
 }
 
 void relay_heal(struct relay *relay)

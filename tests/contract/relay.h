@@ -22,6 +22,8 @@ void relay_strand_after(struct relay *relay, size_t n);
 void relay_swallow_answer(struct relay *relay);
 /* Nothing passes any more, and nobody notices. */
 void relay_hold(struct relay *relay);
+/* Clients' packets are lost from now on, as if the machine had vanished: not even the kernel answers them. */
+void relay_vanish(struct relay *relay);
 /* New connections pass; those that were broken, held or stranded stay as they are. */
 void relay_heal(struct relay *relay);
 

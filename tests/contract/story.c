@@ -112,6 +112,29 @@ void add_many(struct scene *scene, int n)
     }
 }
 
+void vanish_while_sending(struct scene *scene)
+{
+    char relayed[512];
+    struct relay *relay = relay_before(scene, relayed);
+    int64_t began_us;
+    int result;
+
+    scene->settings.statement_timeout_us = 600000000;
+    go_through(scene, relayed);
+    write_well(scene);
+    relay_vanish(relay);
+    began_us = scene_now_us();
+    fold_event(scene);
+    result = scene_write(scene, 1);
+    assert_true(result == ERROR_TRANSIENT || result == ERROR_UNKNOWN);
+    assert_false(store_is_connected(scene->store));
+    assert_true(scene_now_us() - began_us < 60000000); /* ten seconds, and what a busy machine adds */
+    relay_free(relay);
+    scene->settings.uri = scene->uri;
+    OK(scene, scene_open(scene));
+    resolve_story(scene, 1, result);
+}
+
 /* How many bytes a write sends once its statements are prepared. */
 size_t measure_write(struct scene *scene, struct relay *relay)
 {

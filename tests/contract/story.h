@@ -24,6 +24,8 @@ struct relay *relay_before(struct scene *scene, char relayed[512]);
 void go_through(struct scene *scene, const char *relayed);
 /* How many bytes a write of many rows sends once its statements are prepared. */
 size_t measure_write(struct scene *scene, struct relay *relay);
+/* The server's machine vanishes: what is sent to it then is given up long before any time limit of statements. */
+void vanish_while_sending(struct scene *scene);
 /* Rows beside those of the story. */
 void add_many(struct scene *scene, int n);
 
