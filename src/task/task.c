@@ -22,6 +22,7 @@ enum {
     RETRY_MAX_US = 5 * 1000 * 1000,
     CLOSE_TIMEOUT_MS = 1500,
     CONNECT_TURN_US = 100 * 1000,
+    LOOKS = 3,
 };
 
 struct task {
@@ -33,6 +34,7 @@ struct task {
     struct consumer consumer;
     struct sink *sink;
     int signal_fd;
+    unsigned refusals; /* of the store's tables, while getting ready */
     bool must_stop;
     int log_level, log_format; /* as last heeded */
     uint64_t random_state;
@@ -216,24 +218,34 @@ static int finish_connect(struct task *task, struct error *ret_error)
     return result == STORE_BUSY ? error_set(ret_error, ERROR_TRANSIENT, "told to end while connecting") : result;
 }
 
-static int try_store(struct task *task, struct error *ret_error)
+static int prepare_tables(struct task *task, struct error *ret_error)
 {
     const struct config_store *store = task->settings->pipeline->store;
+    int result = strcmp(store->schema, "create") == 0 ? store_create_schema(task->store, ret_error)
+                                                      : store_check_schema(task->store, ret_error);
+
+    if (result == 0 && store_advice(task->store) != NULL)
+        log_warn("the read store could be better", "advice", store_advice(task->store), NULL);
+    beat(task, TASK_CONNECTING);
+    return result == 0 ? store_preflight(task->store, ret_error) : result;
+}
+
+/* Tables that are dropped or changed while they are looked at (a reset, a migration) may look wrong: only those that still do at
+ * the last look are a person's to mend. */
+static int try_store(struct task *task, struct error *ret_error)
+{
     int result = store_start_connect(task->store, ret_error);
 
     if (result == 0)
         result = finish_connect(task, ret_error);
     beat(task, TASK_CONNECTING);
-    if (result == 0)
-        result = strcmp(store->schema, "create") == 0 ? store_create_schema(task->store, ret_error)
-                                                      : store_check_schema(task->store, ret_error);
-    if (result == 0 && store_advice(task->store) != NULL)
-        log_warn("the read store could be better", "advice", store_advice(task->store), NULL);
-    beat(task, TASK_CONNECTING);
-    if (result == 0)
-        result = store_preflight(task->store, ret_error);
+    if (result == 0) {
+        result = prepare_tables(task, ret_error);
+        if (result == ERROR_CONFIG && ++task->refusals < LOOKS)
+            result = ret_error->class = ERROR_TRANSIENT;
+    }
     if (result != 0)
-        error_wrap(ret_error, "store %s", store->name);
+        error_wrap(ret_error, "store %s", task->settings->pipeline->store->name);
     return result;
 }
 

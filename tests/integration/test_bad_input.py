@@ -255,6 +255,18 @@ def test_a_table_that_differs(scene, store):
     assert "accounts__v1" in result.stdout + result.stderr and "owner" in result.stdout + result.stderr
 
 
+def test_a_table_that_differs_is_looked_at_again_before_the_task_gives_up(scene, store):
+    """It may be about to be dropped or altered; what stays wrong ends the task."""
+    made = one_partition(scene, store, oracle.deposited("a", "1.00"))
+    worker = made.worker()
+    made.reaches_end()
+    worker.stop()
+    store.query("ALTER TABLE accounts__v1 RENAME COLUMN owner TO holder")
+    worker = made.worker("w2")
+    worker.wait_log("task cannot go on.*column owner is missing", 30)
+    assert len(worker.lines("trying again.*column owner is missing")) == 2
+
+
 def test_schema_check_does_not_create(scene, store):
     made = one_partition(scene, store)
     result = check(made, store={"schema": "check"})

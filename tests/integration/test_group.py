@@ -58,6 +58,23 @@ def test_a_reset_before_the_first_positions(scene, store, kafka, name):
     assert worker.is_running()
 
 
+def test_resets_while_a_task_starts(scene, store):
+    """What it looks at may be half gone; each of the two spoils one look at most."""
+    made = scene(store)
+    worker = made.worker()
+    for _ in range(2):
+        eventually(lambda: readside("reset", "--yes", worker.config, "bank").returncode == 0)
+    records = list(oracle.random_events(200, 20))
+    made.produce(records)
+    bank = oracle.Bank(records)
+
+    def agrees():
+        with contextlib.suppress(Exception):  # the tables may be gone still
+            return bank.difference(made.accounts()) == ""
+    eventually(agrees, 60)
+    assert worker.is_running()
+
+
 def test_topics_of_a_pattern_must_have_equally_many_partitions(scene, server_store, kafka, name):
     made = scene(server_store, assignor="range", partitions=2, topics=[f"^{name}_.*"])
     kafka.create_topic(f"{name}_more", 3)
