@@ -83,9 +83,10 @@ def progress(store):
     return store.query("SELECT coalesce(sum(events), 0) FROM readside_positions")[0][0]
 
 
-def wait_for_progress(store, events=1000, deadline=60):
+def wait_for_progress(store, load, events=1000, deadline=60):
+    """Until so many events more are in the store, or the load ended before them."""
     start = progress(store)
-    eventually(lambda: progress(store) >= start + events, deadline)
+    eventually(lambda: progress(store) >= start + events or not load.is_running, deadline)
 
 
 def test_nothing_happens(crowd, server_store):
@@ -116,7 +117,7 @@ def test_a_killed_worker_leaves_no_task_behind(crowd, server_store):
 def test_a_third_worker_joins_and_leaves(crowd, server_store):
     made, load = crowd(server_store)
     third = made.worker("w3")
-    wait_for_progress(server_store)
+    wait_for_progress(server_store, load)
     third.stop()
     made.workers.remove(third)
     made.agrees(load.join(), 120)
@@ -124,14 +125,14 @@ def test_a_third_worker_joins_and_leaves(crowd, server_store):
 
 def test_the_server_is_restarted_immediately(crowd, server_store, server):
     made, load = crowd(server_store)
-    wait_for_progress(server_store)
+    wait_for_progress(server_store, load)
     server.restart("immediate")
     made.agrees(load.join(), 120)
 
 
 def test_the_server_is_away_for_a_while(crowd, server_store, server):
     made, load = crowd(server_store)
-    wait_for_progress(server_store)
+    wait_for_progress(server_store, load)
     server.stop("immediate")
     time.sleep(8)  # longer than the session timeout: the members must stay in the group
     server.start()
@@ -173,7 +174,7 @@ def test_a_stranded_batch_arrives_late(crowd, proxied_server_store, server_proxy
         fired = proxy.fired
         proxy.strand(end)
         eventually(lambda: proxy.fired > fired or not load.is_running, 30)
-        wait_for_progress(proxied_server_store, 500)
+        wait_for_progress(proxied_server_store, load, 500)
         proxy.deliver_stranded()
     proxy.pass_through()
     made.agrees(load.join(), 120)
@@ -189,7 +190,7 @@ def test_every_connection_is_reset_again_and_again(crowd, proxied_server_store, 
 
 def test_a_frozen_task_is_a_zombie_when_it_wakes(crowd, server_store):
     made, load = crowd(server_store)
-    wait_for_progress(server_store)
+    wait_for_progress(server_store, load)
     worker = made.workers[0]
     frozen = worker.tasks(2)[0]
     pause(frozen)
@@ -200,7 +201,7 @@ def test_a_frozen_task_is_a_zombie_when_it_wakes(crowd, server_store):
 
 def test_a_whole_frozen_worker(crowd, server_store):
     made, load = crowd(server_store)
-    wait_for_progress(server_store)
+    wait_for_progress(server_store, load)
     worker = made.workers[0]
     tasks = worker.tasks(2)
     worker.freeze()
@@ -215,7 +216,7 @@ def test_a_whole_frozen_worker(crowd, server_store):
 
 def test_a_rebalance_during_a_slow_write(crowd, proxied_server_store, server_proxy):
     made, load = crowd(proxied_server_store)
-    wait_for_progress(proxied_server_store)
+    wait_for_progress(proxied_server_store, load)
     server_proxy.slow(0.4)
     third = made.worker("w3")
     time.sleep(4)
