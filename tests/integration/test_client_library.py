@@ -1,21 +1,14 @@
 """The MySQL store by Oracle's client library instead of MariaDB's: built with its headers, run beside its libraries by their loader."""
 import os
-import shlex
 import subprocess
 
 import pytest
 
-from process import ROOT
+from build import build
 from servers import MySQL
 from test_store_contract import environment
 
 PROGRAMS = ["store_contract", "version_contract", "mysql_contract"]
-
-
-def run(script, folder):
-    done = subprocess.run(["bash", "-ec", f"source scripts/lib/common.sh; use_deps; cd {shlex.quote(str(folder))}; {script}"], cwd=ROOT,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
-    assert done.returncode == 0, done.stdout[-5000:]
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +25,9 @@ def built(tmp_path_factory):
                                            f"Cflags: -isystem{tree}/usr/include/mysql -isystem{tree}/usr/include\n"
                                            f"Libs: -L{folder}/lib -lmysqlclient\n")
     # The libc that their library needs is newer than the one at hand; the loader below brings it.
-    run(f"PKG_CONFIG_PATH={folder}:${{PKG_CONFIG_PATH:-}} {ROOT}/configure -q --enable-werror --with-mysql=mysqlclient CFLAGS=-O1 "
-        "LDFLAGS=-Wl,--unresolved-symbols=ignore-in-shared-libs", folder)
-    run(f"make -s -j2 {' '.join(f'tests/contract/{name}' for name in PROGRAMS)}", folder)
+    build(folder, " ".join(f"tests/contract/{name}" for name in PROGRAMS),
+          "--with-mysql=mysqlclient CFLAGS=-O0 LDFLAGS=-Wl,--unresolved-symbols=ignore-in-shared-libs",
+          f"PKG_CONFIG_PATH={folder}:${{PKG_CONFIG_PATH:-}}")
     ours = subprocess.run(["gcc", "-print-multiarch"], capture_output=True, text=True, check=True).stdout.strip()
     return folder, [next(theirs.glob("ld-linux*.so.*")), "--library-path", f"{theirs}:/usr/lib/{ours}"]
 

@@ -246,7 +246,7 @@ static void test_check_offline(void **state)
     assert_non_null(strstr(captured, "ok     pipeline p, store main: postgresql"));
 #else
     assert_int_equal(RUN(STDOUT_FILENO, "check", "--offline", path), 78);
-    assert_non_null(strstr(captured, "no driver for a store of kind \"postgresql\"; this build has: sqlite"));
+    assert_non_null(strstr(captured, "no driver for a store of kind \"postgresql\"; this build has: "));
 #endif
     unlink(path);
 }
