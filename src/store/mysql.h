@@ -176,6 +176,9 @@ struct my_opening {
 /* BEGIN with the opening (NULL: none), the work, COMMIT; or ROLLBACK and the failure. UNKNOWN: the answer to COMMIT did not come.
  */
 int my_transaction(struct my_store *my, const struct my_opening *opening, my_job work, struct error *ret_error) MUST_CHECK;
+/* Runs the work while no other connection makes or drops tables of this database, nor makes first positions. TRANSIENT: another
+ * does. */
+int my_alone(struct my_store *my, my_job work, struct error *ret_error) MUST_CHECK;
 int my_number_of(const char *text, int64_t *ret_number); /* of a result; 0 or -1 */
 
 /* ---- mysql_types.c ---- */
@@ -202,11 +205,14 @@ int my_claim(struct my_store *my, struct error *ret_error); /* jobs */
 int my_insert(struct my_store *my, struct error *ret_error);
 int my_release(struct my_store *my, struct error *ret_error);
 int my_list(struct my_store *my, struct error *ret_error);
-int my_operate(struct my_store *my, struct error *ret_error);
 /* The compare-and-set of a write: runs the work in a transaction that it opens. */
 int my_move(struct my_store *my, my_job work, struct error *ret_error) MUST_CHECK;
 void my_print_scope(const struct my_store *my, struct buffer *sql); /* pipeline = ... AND version = ... */
 void my_print_place(const struct my_store *my, struct buffer *sql, const char *topic, int32_t partition); /* ... AND topic = ... */
+
+/* ---- mysql_operate.c ---- */
+
+int my_operate(struct my_store *my, struct error *ret_error); /* a job */
 
 /* ---- mysql_version.c ---- */
 
@@ -217,10 +223,6 @@ int my_enter_tables(struct my_store *my, struct error *ret_error);
 int my_check_version(struct my_store *my, struct findings *findings, struct error *ret_error);
 /* CONFIG where the version has had the table, or never had it though it has positions. */
 int my_refuse_missing(struct my_store *my, const char *name, struct error *ret_error);
-
-/* Runs the work while no other connection makes or drops tables of this database, nor makes first positions. TRANSIENT: another
- * does. */
-int my_alone(struct my_store *my, my_job work, struct error *ret_error);
 
 /* ---- mysql_schema.c, mysql_check.c, mysql_preflight.c ---- */
 

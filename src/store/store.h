@@ -40,8 +40,8 @@ struct store_scope {
 };
 
 struct store_settings {
-    const char *kind;      /* "postgresql" or "sqlite" */
-    const char *uri;       /* PostgreSQL: URI or key words; SQLite: path of the file */
+    const char *kind;      /* one of store_kinds() */
+    const char *uri;       /* PostgreSQL: URI or key words; MySQL: mysql://...; SQLite: path of the file */
     const char *password;  /* NULL: none given here */
     bool allow_plaintext;  /* permit a remote server without verified TLS */
     bool allow_constraints; /* permit CHECKs, foreign keys, triggers and unique indexes on the tables */

@@ -114,9 +114,9 @@ struct rs_value at(int64_t microseconds);
 struct rs_value on(int32_t days);
 struct rs_value uuid(uint8_t first);
 
-/* The account as the store gives it back; false: there is none. Texts live until the next call. */
 /* As a batch would ask for the account of that name. */
 struct wanted_row scene_wanted_account(const struct cell *name);
+/* The account as the store gives it back; false: there is none. Texts live until the next call. */
 bool scene_read_account(struct scene *scene, const char *name, struct cell ret_cells[N_ACCOUNT_COLUMNS]);
 /* "12.34"; "none" where there is no such account. */
 const char *balance_of(struct scene *scene, const char *name);
