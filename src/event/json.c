@@ -14,6 +14,7 @@ enum {
     POOLED_MAX = 64 * 1024, /* documents up to here use memory that is kept; larger ones have their own, freed with them */
     FIRST_BUFFER = 1024,
     PREFIX = 8,   /* bytes of a name compared at once */
+    LISTED_MAX = 64, /* members of the root whose names are listed */
     PADDING = 16, /* behind the document: what yyjson needs, and room for a prefix */
 };
 
@@ -34,6 +35,18 @@ struct json {
     const yyjson_val *array;
     yyjson_val *item;
     size_t index;
+
+    /* The names of the root's members, side by side, as most fields of most events are found there. */
+    yyjson_val *listed; /* the root; NULL: it is no object, or has too many */
+    uint64_t prefixes[LISTED_MAX];
+    yyjson_val *names[LISTED_MAX];
+};
+
+/* A name to look for: its first bytes as one number, so that most names are told apart without a call. */
+struct name {
+    const char *data;
+    size_t size;
+    uint64_t prefix;
 };
 
 static yyjson_val *in(const struct json_value *value)
@@ -113,6 +126,7 @@ static bool prepare(struct json *json, size_t size)
         yyjson_doc_free(json->large);
     json->large = NULL;
     json->array = NULL;
+    json->listed = NULL;
     if (size <= POOLED_MAX && json->buffer_capacity > 2 * (POOLED_MAX + PADDING)) {
         free(json->buffer);
         json->buffer = NULL;
@@ -122,6 +136,65 @@ static bool prepare(struct json *json, size_t size)
         return false;
     return size > POOLED_MAX ||
            grow(&json->pool.data, &json->pool.capacity, yyjson_read_max_memory_usage(size, YYJSON_READ_INSITU));
+}
+
+/* ---- Names ---- */
+
+static inline uint64_t prefix_mask(size_t size)
+{
+    if (size >= PREFIX)
+        return UINT64_MAX;
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? (UINT64_C(1) << (8 * size)) - 1 : ~(UINT64_MAX >> (8 * size));
+}
+
+/* Of a name in the document: reads at worst into what is behind it, or the padding. */
+static inline uint64_t prefix_of(yyjson_val *name)
+{
+    uint64_t prefix;
+
+    memcpy(&prefix, unsafe_yyjson_get_str(name), PREFIX);
+    return prefix & prefix_mask(unsafe_yyjson_get_len(name));
+}
+
+static struct name name_of(const char *data, size_t size)
+{
+    struct name name = {.data = data, .size = size};
+
+    memcpy(&name.prefix, data, size < PREFIX ? size : PREFIX);
+    return name;
+}
+
+/* The prefixes are the same. */
+static inline bool is_rest(yyjson_val *key, const struct name *name)
+{
+    return unsafe_yyjson_get_len(key) == name->size &&
+           (name->size <= PREFIX ||
+            memcmp(unsafe_yyjson_get_str(key) + PREFIX, name->data + PREFIX, name->size - PREFIX) == 0);
+}
+
+static void list_names(struct json *json, yyjson_val *root)
+{
+    size_t n = unsafe_yyjson_get_len(root);
+    yyjson_val *key;
+
+    if (!unsafe_yyjson_is_obj(root) || n > LISTED_MAX)
+        return;
+    key = unsafe_yyjson_get_first(root);
+    for (size_t i = 0; i < n; i++) {
+        json->prefixes[i] = prefix_of(key);
+        json->names[i] = key;
+        key = unsafe_yyjson_get_next(key + 1);
+    }
+    json->listed = root;
+}
+
+/* Of members of the same name the last counts. */
+static const struct json_value *find_listed(const struct json *json, const struct name *name)
+{
+    for (size_t i = unsafe_yyjson_get_len(json->listed); i-- > 0;)
+        if (json->prefixes[i] == name->prefix && is_rest(json->names[i], name))
+            return out(json->names[i] + 1);
+    return NULL;
 }
 
 /* ---- Reading ---- */
@@ -180,6 +253,7 @@ int json_read(struct json *json, const void *data, size_t size, uint32_t max_dep
         json->large = doc;
     if (yyjson_doc_get_val_count(doc) > max_depth && is_too_deep(doc, max_depth)) /* most have not even so many values */
         return error_set(ret_error, ERROR_POISON, "more than %u arrays and objects within one another", max_depth);
+    list_names(json, yyjson_doc_get_root(doc));
     *ret_root = out(yyjson_doc_get_root(doc));
     return 0;
 }
@@ -211,45 +285,12 @@ size_t json_count(const struct json_value *value)
     return unsafe_yyjson_is_ctn(in(value)) ? unsafe_yyjson_get_len(in(value)) : 0;
 }
 
-/* A name to look for: its first bytes as one number, so that most names are told apart without a call. */
-struct name {
-    const char *data;
-    size_t size;
-    uint64_t prefix;
-};
-
-/* Where the byte lies in a number that is loaded from memory. */
-static inline unsigned shift_of(size_t byte)
-{
-    return (unsigned)(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 8 * byte : 8 * (PREFIX - 1 - byte));
-}
-
-static inline uint64_t prefix_mask(size_t size)
-{
-    if (size >= PREFIX)
-        return UINT64_MAX;
-    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? (UINT64_C(1) << (8 * size)) - 1 : ~(UINT64_MAX >> (8 * size));
-}
-
-static inline bool is_name(yyjson_val *key, const struct name *name, uint64_t mask)
-{
-    const char *text = unsafe_yyjson_get_str(key);
-    uint64_t prefix;
-
-    if (unsafe_yyjson_get_len(key) != name->size)
-        return false;
-    memcpy(&prefix, text, PREFIX); /* at worst into the padding */
-    return (prefix & mask) == name->prefix &&
-           (name->size <= PREFIX || memcmp(text + PREFIX, name->data + PREFIX, name->size - PREFIX) == 0);
-}
-
 static const struct json_value *find_member(const struct json_value *object, const struct name *name)
 {
     yyjson_val *key = unsafe_yyjson_get_first(in(object)), *found = NULL;
-    uint64_t mask = prefix_mask(name->size);
 
     for (size_t n = unsafe_yyjson_get_len(in(object)); n > 0; n--) {
-        if (is_name(key, name, mask))
+        if (prefix_of(key) == name->prefix && is_rest(key, name))
             found = key + 1;
         key = unsafe_yyjson_get_next(key + 1);
     }
@@ -258,12 +299,9 @@ static const struct json_value *find_member(const struct json_value *object, con
 
 const struct json_value *json_member(const struct json_value *object, const char *text, size_t size)
 {
-    struct name name = {.data = text, .size = size};
+    struct name name = name_of(text, size);
 
-    if (!unsafe_yyjson_is_obj(in(object)))
-        return NULL;
-    memcpy(&name.prefix, text, size < PREFIX ? size : PREFIX);
-    return find_member(object, &name);
+    return unsafe_yyjson_is_obj(in(object)) ? find_member(object, &name) : NULL;
 }
 
 const struct json_value *json_member_at(const struct json_value *object, size_t index, struct rs_text *ret_name)
@@ -340,10 +378,24 @@ static bool read_index(const char *segment, size_t size, size_t *ret_index)
     return true;
 }
 
+static inline bool has_byte(uint64_t word, unsigned char byte)
+{
+    uint64_t zero_where = word ^ byte * UINT64_C(0x0101010101010101);
+
+    return ((zero_where - UINT64_C(0x0101010101010101)) & ~zero_where & UINT64_C(0x8080808080808080)) != 0;
+}
+
+/* The whole path as one name, which most are. False: it has dots or backslashes. */
+static inline bool read_plain(const char *path, struct name *ret_name)
+{
+    *ret_name = name_of(path, strlen(path));
+    return !has_byte(ret_name->prefix, '.') && !has_byte(ret_name->prefix, '\\') &&
+           (ret_name->size <= PREFIX || strpbrk(path + PREFIX, ".\\") == NULL);
+}
+
 /* Reads a path up to its dot or end. False: a backslash protects something, so that the bytes are not the name. */
 static bool read_segment(const char *path, struct name *ret_segment)
 {
-    uint64_t prefix = 0;
     size_t size = 0;
     bool is_plain = true;
 
@@ -352,10 +404,8 @@ static bool read_segment(const char *path, struct name *ret_segment)
             is_plain = false;
             size += path[size + 1] != '\0';
         }
-        if (size < PREFIX)
-            prefix |= (uint64_t)(unsigned char)path[size] << shift_of(size);
     }
-    *ret_segment = (struct name){.data = path, .size = size, .prefix = prefix};
+    *ret_segment = name_of(path, size);
     return is_plain;
 }
 
@@ -374,6 +424,8 @@ const struct json_value *json_find(struct json *json, const struct json_value *v
 
     if (value == NULL || path[0] == '\0')
         return value;
+    if (in(value) == json->listed && read_plain(path, &segment))
+        return find_listed(json, &segment);
     for (;;) {
         bool is_plain = read_segment(path, &segment);
 

@@ -360,6 +360,59 @@ static void test_paths_lead_to_fields(void **state)
     close_event(&fixture);
 }
 
+/* However alike: names are compared by their first bytes, and those of the root without walking it unless it has very many. */
+static void test_names_that_look_alike_are_told_apart(void **state)
+{
+    static const char alike[] = "{\"a\":1,\"a\\u0000\":2,\"\":3,\"customer\":4,\"customer_id\":5,\"customer_no\":6,\"customer.id\":7,"
+                                "\"custome.r\":8,\"a\\\\b\":9,\"inner\":{\"customer_id\":10,\"customer_no\":11}}";
+    struct fixture fixture;
+
+    (void)state;
+    must_open(&fixture, &untyped, alike, NULL);
+    expect_at(fixture.event, "a", "1");
+    expect_at(fixture.event, "customer", "4");
+    expect_at(fixture.event, "customer_id", "5");
+    expect_at(fixture.event, "customer_no", "6");
+    expect_at(fixture.event, "customer_nr", NULL);
+    expect_at(fixture.event, "customer_", NULL);
+    expect_at(fixture.event, "customer\\.id", "7");
+    expect_at(fixture.event, "customer.id", NULL);
+    expect_at(fixture.event, "custome\\.r", "8");
+    expect_at(fixture.event, "a\\\\b", "9");
+    expect_at(fixture.event, "inner.customer_id", "10");
+    expect_at(fixture.event, "inner.customer_no", "11");
+    expect_at(fixture.event, "b", NULL);
+    close_event(&fixture);
+}
+
+static void test_objects_may_have_many_members(void **state)
+{
+    (void)state;
+    for (int n = 60; n < 70; n++) {
+        struct buffer value = BUFFER_INIT;
+        struct fixture fixture;
+        char name[16], number[16];
+
+        buffer_puts(&value, "{\"again\":1,\"again\":2");
+        for (int i = 0; i < n; i++)
+            buffer_printf(&value, ",\"m%d\":%d", i, i);
+        buffer_putc(&value, '}');
+        buffer_putc(&value, '\0');
+        assert_false(buffer_failed(&value));
+        must_open(&fixture, &untyped, value.data, NULL);
+        for (int i = 0; i < n; i++) {
+            snprintf(name, sizeof name, "m%d", i);
+            snprintf(number, sizeof number, "%d", i);
+            expect_at(fixture.event, name, number);
+        }
+        expect_at(fixture.event, "again", "2");
+        snprintf(name, sizeof name, "m%d", n);
+        expect_at(fixture.event, name, NULL);
+        close_event(&fixture);
+        buffer_free(&value);
+    }
+}
+
 static void test_paths_that_lead_nowhere_are_absent(void **state)
 {
     static const char *const paths[] = {"n",       "n.x",      "Type",      "typ",      "types",    "a.b.c.d",     "type.0",
@@ -490,6 +543,8 @@ int main(void)
         cmocka_unit_test(test_memory_is_used_again),
         cmocka_unit_test(test_dense_documents_fit_the_pool),
         cmocka_unit_test(test_paths_lead_to_fields),
+        cmocka_unit_test(test_names_that_look_alike_are_told_apart),
+        cmocka_unit_test(test_objects_may_have_many_members),
         cmocka_unit_test(test_paths_that_lead_nowhere_are_absent),
         cmocka_unit_test(test_items_are_events_of_their_own),
         cmocka_unit_test(test_items_of_uneven_size_are_found),
