@@ -9,42 +9,29 @@
  * JSON, in rows per second.
  */
 
+#include "accounts.h"
+#include "meter.h"
+
 #include <mysql.h>
 
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { N_COLUMNS = 6, KEY_SIZE = 24, TIME_SIZE = 32, AMOUNT_SIZE = 16, ROW_SIZE = 160 };
-
-struct account {
-    char key[KEY_SIZE], balance[AMOUNT_SIZE], at[TIME_SIZE];
-    long long events;
-};
+enum { N_COLUMNS = 6, ROW_SIZE = 160 };
 
 static MYSQL *connection;
 
-static double now_s(void)
+static _Noreturn void fail(const char *words)
 {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static void die(const char *words)
-{
-    fprintf(stderr, "bare_rows: %s\n", words);
-    exit(1);
+    die("%s", words);
 }
 
 static void run(const char *sql, size_t size)
 {
     if (mysql_real_query(connection, sql, size) != 0)
-        die(mysql_error(connection));
+        fail(mysql_error(connection));
 }
 
 static void run_text(const char *sql)
@@ -68,23 +55,6 @@ static const char *tail(void)
                  "+ new.events, opened_at = new.opened_at, updated_at = new.updated_at";
 }
 
-static void make_rows(struct account *accounts, unsigned first, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++) {
-        unsigned number = first + i, amount = number % 100000;
-        time_t second = (time_t)(1700000000 + number / 1000000);
-        struct tm when;
-        size_t at;
-
-        snprintf(accounts[i].key, KEY_SIZE, "acc-%010u", number);
-        snprintf(accounts[i].balance, AMOUNT_SIZE, "%u.%02u", amount / 100, amount % 100);
-        gmtime_r(&second, &when);
-        at = strftime(accounts[i].at, TIME_SIZE, "%Y-%m-%d %H:%M:%S", &when);
-        snprintf(accounts[i].at + at, TIME_SIZE - at, ".%06u", number % 1000000);
-        accounts[i].events = 1;
-    }
-}
-
 static MYSQL_STMT *prepare(unsigned n_rows)
 {
     char *sql = malloc(sizeof head + strlen(tail()) + n_rows * 24);
@@ -97,7 +67,7 @@ static MYSQL_STMT *prepare(unsigned n_rows)
         strcat(sql, i == 0 ? "(?,?,?,?,?,?)" : ",(?,?,?,?,?,?)");
     strcat(sql, tail());
     if (mysql_stmt_prepare(statement, sql, strlen(sql)) != 0)
-        die(mysql_stmt_error(statement));
+        fail(mysql_stmt_error(statement));
     free(sql);
     return statement;
 }
@@ -112,8 +82,8 @@ static void by_text(const struct account *accounts, unsigned n)
         die("out of memory");
     at = stpcpy(at, head);
     for (unsigned i = 0; i < n; i++)
-        at += sprintf(at, "%s('%s','somebody',%s,%lld,'%s','%s')", i == 0 ? "" : ",", accounts[i].key, accounts[i].balance,
-                      accounts[i].events, accounts[i].at, accounts[i].at);
+        at += sprintf(at, "%s('%s','" ACCOUNT_OWNER "',%s,%lld,'%s','%s')", i == 0 ? "" : ",", accounts[i].key, accounts[i].balance,
+                      (long long)accounts[i].events, accounts[i].at, accounts[i].at);
     at = stpcpy(at, tail());
     run(sql, (size_t)(at - sql));
     free(sql);
@@ -138,14 +108,14 @@ static void by_prepared(MYSQL_STMT *statement, const struct account *accounts, u
         unsigned long *size = sizes + i * N_COLUMNS;
 
         bind_text(&bind[0], accounts[i].key, &size[0]);
-        bind_text(&bind[1], "somebody", &size[1]);
+        bind_text(&bind[1], ACCOUNT_OWNER, &size[1]);
         bind_text(&bind[2], accounts[i].balance, &size[2]);
         bind[3] = (MYSQL_BIND){.buffer_type = MYSQL_TYPE_LONGLONG, .buffer = (void *)(uintptr_t)&accounts[i].events};
         bind_text(&bind[4], accounts[i].at, &size[4]);
         bind_text(&bind[5], accounts[i].at, &size[5]);
     }
     if (mysql_stmt_bind_param(statement, binds) != 0 || mysql_stmt_execute(statement) != 0)
-        die(mysql_stmt_error(statement));
+        fail(mysql_stmt_error(statement));
     free(binds);
     free(sizes);
 }
@@ -161,7 +131,7 @@ static void by_array(MYSQL_STMT *statement, const struct account *accounts, unsi
     if (data == NULL || sizes == NULL || events == NULL)
         die("out of memory");
     for (unsigned i = 0; i < n; i++) {
-        const char *texts[N_COLUMNS] = {accounts[i].key, "somebody", accounts[i].balance, "", accounts[i].at, accounts[i].at};
+        const char *texts[N_COLUMNS] = {accounts[i].key, ACCOUNT_OWNER, accounts[i].balance, "", accounts[i].at, accounts[i].at};
 
         for (unsigned c = 0; c < N_COLUMNS; c++) {
             data[c * n + i] = texts[c];
@@ -174,7 +144,7 @@ static void by_array(MYSQL_STMT *statement, const struct account *accounts, unsi
     binds[3] = (MYSQL_BIND){.buffer_type = MYSQL_TYPE_LONGLONG, .buffer = events};
     if (mysql_stmt_attr_set(statement, STMT_ATTR_ARRAY_SIZE, &n) != 0 || mysql_stmt_bind_param(statement, binds) != 0 ||
         mysql_stmt_execute(statement) != 0)
-        die(mysql_stmt_error(statement));
+        fail(mysql_stmt_error(statement));
     free(data);
     free(sizes);
     free(events);
@@ -186,63 +156,64 @@ static void by_array(MYSQL_STMT *statement, const struct account *accounts, unsi
 
 /* ---- The whole ---- */
 
-static double write_all(const char *way, unsigned n_rows, unsigned n_batch, unsigned n_statement)
+struct writer {
+    const char *way;
+    MYSQL_STMT *statement; /* of n_statement rows; NULL: text */
+    uint32_t n_statement;
+};
+
+static void write_batch(void *context, const struct account *accounts, uint32_t n_batch)
 {
-    struct account *accounts = calloc(n_batch, sizeof *accounts);
-    MYSQL_STMT *statement = strcmp(way, "text") == 0 ? NULL : prepare(strcmp(way, "array") == 0 ? 1 : n_statement);
-    double seconds = 0;
+    struct writer *writer = context;
 
-    if (accounts == NULL)
-        die("out of memory");
-    for (unsigned first = 0; first < n_rows; first += n_batch) {
-        double began;
-
-        make_rows(accounts, first, n_batch);
-        began = now_s();
-        run_text("START TRANSACTION");
-        for (unsigned i = 0; i < n_batch; i += n_statement) {
-            unsigned n = n_batch - i < n_statement ? n_batch - i : n_statement;
-
-            if (strcmp(way, "array") == 0)
-                by_array(statement, accounts + i, n);
-            else if (strcmp(way, "prepared") == 0 && n == n_statement)
-                by_prepared(statement, accounts + i, n);
-            else
-                by_text(accounts + i, n);
-        }
-        run_text("COMMIT");
-        seconds += now_s() - began;
+    run_text("START TRANSACTION");
+    for (uint32_t i = 0, n; i < n_batch; i += n) {
+        n = n_batch - i < writer->n_statement ? n_batch - i : writer->n_statement;
+        if (strcmp(writer->way, "array") == 0)
+            by_array(writer->statement, accounts + i, n);
+        else if (writer->statement != NULL && n == writer->n_statement)
+            by_prepared(writer->statement, accounts + i, n);
+        else
+            by_text(accounts + i, n);
     }
-    if (statement != NULL)
-        mysql_stmt_close(statement);
-    free(accounts);
-    return seconds;
+    run_text("COMMIT");
 }
 
-int main(int argc, char **argv)
+static void connect_to(char **argv)
 {
-    unsigned n_rows = argc > 5 ? (unsigned)strtoul(argv[5], NULL, 10) : 1000000;
-    unsigned n_batch = argc > 6 ? (unsigned)strtoul(argv[6], NULL, 10) : 20000;
-    unsigned n_statement = argc > 7 ? (unsigned)strtoul(argv[7], NULL, 10) : 512;
-    double inserted, updated;
-
-    if (argc < 5) {
-        fprintf(stderr, "usage: bare_rows array|prepared|text HOST PORT DATABASE [ROWS [ROWS_A_BATCH [ROWS_A_STATEMENT]]]\n");
-        return 2;
-    }
     connection = mysql_init(NULL);
     if (connection == NULL || mysql_options(connection, MYSQL_SET_CHARSET_NAME, "utf8mb4") != 0 ||
         mysql_real_connect(connection, argv[2], getenv("STORE_USER"), getenv("STORE_PASSWORD"), argv[4],
-                           (unsigned)strtoul(argv[3], NULL, 10), NULL, 0) == NULL)
-        die(connection == NULL ? "out of memory" : mysql_error(connection));
+                           (unsigned)meter_count(argv[3], 0), NULL, 0) == NULL)
+        fail(connection == NULL ? "out of memory" : mysql_error(connection));
     run_text("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
     run_text("DROP TABLE IF EXISTS bare");
     run_text(
         "CREATE TABLE bare (account VARCHAR(120) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PRIMARY KEY, owner LONGTEXT NOT NULL, "
         "balance DECIMAL(20, 2) NOT NULL, events BIGINT NOT NULL, opened_at DATETIME(6), updated_at DATETIME(6)) ENGINE = InnoDB");
-    inserted = write_all(argv[1], n_rows, n_batch, n_statement);
-    updated = write_all(argv[1], n_rows, n_batch, n_statement);
-    printf("{\"rows\": %u, \"new\": %.0f, \"known\": %.0f}\n", n_rows, n_rows / inserted, n_rows / updated);
+}
+
+int main(int argc, char **argv)
+{
+    struct writer writer = {.way = argc > 1 ? argv[1] : ""};
+    bool is_array = strcmp(writer.way, "array") == 0, is_text = strcmp(writer.way, "text") == 0;
+    struct accounts_run run = {.write = write_batch, .context = &writer};
+    double inserted, updated;
+
+    if (argc < 5 || argc > 8 || (!is_array && !is_text && strcmp(writer.way, "prepared") != 0)) {
+        fprintf(stderr, "usage: bare_rows array|prepared|text HOST PORT DATABASE [ROWS [ROWS_A_BATCH [ROWS_A_STATEMENT]]]\n");
+        return 2;
+    }
+    run.n_rows = (uint32_t)meter_count(argc > 5 ? argv[5] : NULL, 1000000);
+    run.n_batch = (uint32_t)meter_count(argc > 6 ? argv[6] : NULL, 20000);
+    writer.n_statement = (uint32_t)meter_count(argc > 7 ? argv[7] : NULL, 512);
+    connect_to(argv);
+    writer.statement = is_text ? NULL : prepare(is_array ? 1 : writer.n_statement);
+    inserted = accounts_write_all(&run);
+    updated = accounts_write_all(&run);
+    printf("{\"rows\": %u, \"new\": %.0f, \"known\": %.0f}\n", (unsigned)run.n_rows, inserted, updated);
+    if (writer.statement != NULL)
+        mysql_stmt_close(writer.statement);
     mysql_close(connection);
     return 0;
 }

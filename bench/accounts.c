@@ -1,0 +1,75 @@
+/*
+ * accounts - see accounts.h.
+ */
+#include "accounts.h"
+
+#include "meter.h"
+
+#include "base/hash.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const int64_t first_us = INT64_C(1700000000000000);
+
+static void make(struct account *account, uint32_t number)
+{
+    uint32_t cents = number % 100000;
+    time_t second = (time_t)((first_us + number) / 1000000);
+    struct tm when;
+    size_t size = (size_t)snprintf(account->key, sizeof account->key, "acc-%010" PRIu32, number);
+
+    account->hash = hash_bytes(account->key, size, 0);
+    snprintf(account->balance, sizeof account->balance, "%" PRIu32 ".%02" PRIu32, cents / 100, cents % 100);
+    gmtime_r(&second, &when);
+    size = strftime(account->at, sizeof account->at, "%Y-%m-%d %H:%M:%S", &when);
+    snprintf(account->at + size, sizeof account->at - size, ".%06" PRIu32, number % 1000000);
+    account->cents = cents;
+    account->at_us = first_us + number;
+    account->events = 1;
+}
+
+static int by_hash(const void *a, const void *b)
+{
+    uint64_t first = ((const struct account *)a)->hash, second = ((const struct account *)b)->hash;
+
+    return (first > second) - (first < second);
+}
+
+double accounts_write_all(struct accounts_run *run)
+{
+    struct account *accounts = calloc(run->n_batch, sizeof *accounts);
+    double seconds = 0;
+
+    if (accounts == NULL)
+        die("out of memory");
+    for (uint32_t first = 0, n; first < run->n_rows; first += n) {
+        double began, cpu;
+
+        n = run->n_rows - first < run->n_batch ? run->n_rows - first : run->n_batch;
+        for (uint32_t i = 0; i < n; i++)
+            make(&accounts[i], first + i);
+        if (run->is_hashed)
+            qsort(accounts, n, sizeof *accounts, by_hash);
+        cpu = meter_cpu();
+        began = meter_now();
+        run->write(run->context, accounts, n);
+        seconds += meter_now() - began;
+        run->cpu_seconds += meter_cpu() - cpu;
+    }
+    free(accounts);
+    return run->n_rows / seconds;
+}
+
+void accounts_print(const struct accounts_run *run, const char *way, double new, double known)
+{
+    char text[32] = "null";
+
+    if (known > 0)
+        snprintf(text, sizeof text, "%.0f", known);
+    printf("{\"way\": \"%s\", \"rows\": %" PRIu32 ", \"batch\": %" PRIu32 ", \"new\": %.0f, \"known\": %s, \"cpu_seconds\": %.4f}\n", way,
+           run->n_rows, run->n_batch, new, text, run->cpu_seconds);
+}

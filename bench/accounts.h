@@ -1,0 +1,38 @@
+/*
+ * accounts - rows of the bank example's table accounts, distinct, by number: the same that rows_bench writes. And how long it takes
+ * to write them all, a batch at a time.
+ */
+#ifndef BENCH_ACCOUNTS_H
+#define BENCH_ACCOUNTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { ACCOUNT_KEY_SIZE = 24, ACCOUNT_BALANCE_SIZE = 16, ACCOUNT_TIME_SIZE = 32 };
+
+#define ACCOUNT_OWNER "somebody"
+
+struct account {
+    char key[ACCOUNT_KEY_SIZE];         /* "acc-0000000042" */
+    char balance[ACCOUNT_BALANCE_SIZE]; /* "12.50" */
+    char at[ACCOUNT_TIME_SIZE];         /* "2023-11-14 22:13:20.000042", in UTC */
+    int64_t cents;
+    int64_t at_us; /* since 1970 */
+    int64_t events;
+    uint64_t hash; /* of the key */
+};
+
+struct accounts_run {
+    uint32_t n_rows, n_batch;
+    bool is_hashed; /* a batch's rows lie in the order of their hashes, in place of that of their keys */
+    void (*write)(void *context, const struct account *accounts, uint32_t n); /* one batch, committed when it returns */
+    void *context;
+    double cpu_seconds; /* of all that was written so far; the store's own are not among them */
+};
+
+/* Rows per second. Making them is not counted, neither as time nor as CPU. */
+double accounts_write_all(struct accounts_run *run);
+/* One line of JSON; known 0: not measured. */
+void accounts_print(const struct accounts_run *run, const char *way, double new, double known);
+
+#endif
