@@ -13,6 +13,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 rdkafka_min=2.13.2
 yyjson_min=0.10.0
 kafka_version=4.3.1
+debezium_version=3.5.0.Final
 
 # Debian packages by level; each level includes the ones before it.
 build_packages="gcc g++ make autoconf automake pkg-config xz-utils libc6-dev libpq-dev libmariadb-dev libsqlite3-dev
@@ -21,6 +22,7 @@ check_packages="libcmocka-dev python3"
 # MariaDB's core packages hold its programs alone: nothing that starts a server at installation.
 test_packages="postgresql mariadb-server-core mariadb-client-core openssl default-jre-headless maven python3-pytest
 python3-pytest-timeout python3-psycopg2 python3-pymysql python3-cryptography python3-confluent-kafka valgrind clang"
+bench_packages="python3-matplotlib"
 
 # shellcheck disable=SC2086 # lists of words, and newlines to lose
 packages_of() {
@@ -28,7 +30,8 @@ packages_of() {
 	build) echo $build_packages ;;
 	check) echo $build_packages $check_packages ;;
 	test) echo $build_packages $check_packages $test_packages ;;
-	*) die "unknown level '$1': build, check or test" ;;
+	bench) echo $build_packages $check_packages $test_packages $bench_packages ;;
+	*) die "unknown level '$1': build, check, test or bench" ;;
 	esac
 }
 

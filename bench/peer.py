@@ -1,0 +1,189 @@
+"""The peer: Debezium's JDBC sink on a Kafka Connect worker of its own, with the settings that were the fastest of those tried."""
+import contextlib
+import json
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+import time
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from kafka import QUIET
+from process import ROOT, Process, eventually, free_port
+
+# The fields of bench/fill's events, the key first; each is a column. Numbers and times travel and stay as text: the sink would cast
+# each by a type of its own, which costs it time and shuts out arrays.
+FIELDS = {"account": ("string", "varchar(120) PRIMARY KEY"), "type": ("string", "varchar(40) NOT NULL"),
+          "version": ("int32", "integer NOT NULL"), "id": ("string", "varchar(36) NOT NULL"),
+          "amount": ("string", "varchar(24) NOT NULL"), "at": ("string", "varchar(32) NOT NULL")}
+SCHEMA = {"type": "struct", "optional": False,
+          "fields": [{"field": name, "type": kind, "optional": False} for name, (kind, _) in FIELDS.items()]}
+URLS = {"postgresql": "jdbc:postgresql://127.0.0.1:{}/{}?reWriteBatchedInserts=true",
+        "mariadb": "jdbc:mariadb://127.0.0.1:{}/{}?rewriteBatchedStatements=true",
+        "mysql": "jdbc:mysql://127.0.0.1:{}/{}?rewriteBatchedStatements=true&allowPublicKeyRetrieval=true"}
+FAILURES = r"unrecoverable exception|Failed to create|Stopping after connector error"
+
+
+def jars():
+    """Where scripts/bootstrap put the sink."""
+    script = 'source scripts/lib/common.sh; echo "$(cache_dir)/debezium-$debezium_version"'
+    folder = subprocess.run(["bash", "-c", script], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+    assert (pathlib.Path(folder) / "complete").exists(), "the peer's jars are missing: scripts/bootstrap bench"
+    return pathlib.Path(folder)
+
+
+class Peer(Process):
+    """One Connect worker with one sink: from a topic into a table of a PostgresStore or MysqlStore, by so many tasks. Each has a folder
+    and a consumer group of its own, and begins at the start of the topic. `settings` are further keys of the connector's, which win
+    (`consumer.override.` reaches the consumers); `java` are options of the virtual machine."""
+
+    def __init__(self, kafka, store, folder, topic, table, tasks=1, settings=(), java=("-Xmx2g",)):
+        super().__init__("peer", tempfile.mkdtemp(prefix=f"peer-{table}-", dir=folder))
+        self.kafka = kafka
+        self.store = store
+        self.topic = topic
+        self.table = table
+        self.tasks = tasks
+        self.settings = settings
+        self.java = java
+        self.group = f"connect-{self.folder.name}"
+
+    def worker_settings(self):
+        return {
+            "bootstrap.servers": self.kafka.bootstrap,
+            "listeners": f"http://127.0.0.1:{free_port()}",
+            "plugin.path": self.folder / "plugins",
+            "plugin.discovery": "service_load",
+            "offset.storage.file.filename": self.folder / "offsets",
+            # Between two batches at most; the end is known that soon after the last one.
+            "offset.flush.interval.ms": 100,
+            "key.converter": "org.apache.kafka.connect.storage.StringConverter",
+            "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+            # Else the schema below is not looked at; events need not carry one.
+            "value.converter.schemas.enable": "true",
+            "value.converter.schema.content": json.dumps(SCHEMA),
+        }
+
+    def connector_settings(self):
+        return {
+            "name": self.folder.name,
+            "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector",
+            "tasks.max": self.tasks,
+            "topics": self.topic,
+            "collection.name.format": self.table,
+            "connection.url": URLS[self.store.server.kind].format(self.store.server.port, self.store.database),
+            "connection.username": self.store.server.user,
+            "connection.password": self.store.server.password,
+            "insert.mode": "upsert",
+            "primary.key.mode": "record_value",
+            "primary.key.fields": "account",
+            "schema.evolution": "none",
+            "batch.size": 20000,
+            "use.reduction.buffer": "true",
+            "dialect.postgres.unnest.insert.enabled": str(self.store.kind == "postgresql").lower(),
+            "consumer.override.isolation.level": "read_committed",
+            "consumer.override.max.poll.records": 20000,
+            # A megabyte, the default, holds fewer events than a batch.
+            "consumer.override.max.partition.fetch.bytes": 8 << 20,
+            **dict(self.settings),
+        }
+
+    def write(self, name, settings):
+        """A file of properties, for nobody else to read: one holds a password."""
+        path = self.folder / name
+        path.touch(mode=0o600)
+        path.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        return path
+
+    def create_table(self):
+        """Anew, so that each run inserts what it inserts."""
+        self.store.query(f"DROP TABLE IF EXISTS {self.table}")
+        self.store.query(f"CREATE TABLE {self.table} ({', '.join(f'{name} {column}' for name, (_, column) in FIELDS.items())})")
+
+    def spawn_worker(self):
+        """Returns at once; the rows come some seconds later."""
+        plugins = self.folder / "plugins"
+        plugins.mkdir()
+        (plugins / "debezium").symlink_to(jars())
+        worker = self.write("worker.properties", self.worker_settings())
+        connector = self.write("connector.properties", self.connector_settings())
+        return self.spawn(["java", *self.java, f"-Dorg.slf4j.simpleLogger.defaultLogLevel={os.environ.get('PEER_LOG', 'warn')}",
+                           "-cp", f"{self.kafka.folder}/lib/*", "org.apache.kafka.connect.cli.ConnectStandalone", worker, connector],
+                          cwd=self.folder)
+
+    def start(self, deadline=300):
+        """Into a new table; returns when its tasks have their partitions and wait for events."""
+        self.create_table()
+        self.spawn_worker()
+        eventually(self.is_ready, deadline, "the peer's tasks are in their group", every=0.2)
+        return self
+
+    def is_ready(self):
+        self.must_work()
+        return self.kafka.group(self.group) == ("Stable", self.tasks)
+
+    def must_work(self):
+        """A task that has failed leaves its worker running."""
+        if not self.is_running() or self.lines(FAILURES):
+            raise RuntimeError(f"the peer failed; its log ends\n{self.tail()}")
+
+    def stop(self):
+        return self.terminate()
+
+    def peak_mib(self):
+        """Peak resident memory so far, in MiB."""
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(r"^VmHWM:\s*(\d+)", status, re.M)[1]) / 1024
+
+    def cpu_seconds(self):
+        """User and system time so far, that of the virtual machine's start and compilers among it."""
+        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def wait_first_row(self, deadline=300):
+        """On one connection: connecting each time would slow down what is measured."""
+        with contextlib.closing(self.store.server.connect(self.store.database)) as connection, connection.cursor() as cursor:
+            def is_there():
+                self.must_work()
+                cursor.execute(f"SELECT 1 FROM {self.table} LIMIT 1")
+                return cursor.fetchone()
+            eventually(is_there, deadline, "the peer's first row", every=0.02)
+
+    def wait_end(self, ends, deadline):
+        """Until its group has committed these offsets, {partition: offset}; Connect does so for what the store has committed."""
+        wanted = [TopicPartition(self.topic, partition) for partition in ends]
+        consumer = Consumer({"bootstrap.servers": self.kafka.bootstrap, "group.id": self.group, **QUIET})
+
+        def is_reached():
+            self.must_work()
+            with contextlib.suppress(KafkaException):  # the coordinator is not there yet, or busy
+                return all(at.offset >= ends[at.partition] for at in consumer.committed(wanted, timeout=20))
+            return False
+        with contextlib.closing(consumer):
+            eventually(is_reached, deadline, "the peer's last event", every=0.05)
+
+
+def run_peer(kafka, store, folder, topic, table, events, tasks=1, keys=None, **changes):
+    """The whole topic into a new table: {"seconds": from the first row in the table to the offset of the last event, "first_row_seconds":
+    from the program's start to the first row, "peak_mib": of resident memory, "cpu_seconds": of the process from its start}. The
+    topic holds that many events, no transactions, and so many distinct accounts (as many as events if `keys` is not given).
+    `changes`: settings, java."""
+    ends = kafka.end_offsets(topic)
+    assert sum(ends.values()) == events, f"the topic {topic} ends at {ends}, not after {events} events"
+    peer = Peer(kafka, store, folder, topic, table, tasks, **changes)
+    peer.create_table()
+    began = time.monotonic()
+    peer.spawn_worker()
+    try:
+        peer.wait_first_row()
+        first = time.monotonic()
+        peer.wait_end({partition: end for partition, end in ends.items() if end > 0}, deadline=3000)
+        result = {"seconds": time.monotonic() - first, "first_row_seconds": first - began, "peak_mib": peer.peak_mib(),
+                  "cpu_seconds": peer.cpu_seconds()}
+    finally:
+        peer.stop()
+    rows = store.query(f"SELECT count(*) FROM {table}")[0][0]
+    assert rows == (keys or events), f"the peer made {rows} rows of {keys or events} accounts"
+    return result
