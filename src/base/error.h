@@ -32,6 +32,13 @@ struct error {
     char text[ERROR_TEXT_SIZE]; /* one sentence that names the place and, where known, the way out; no newline */
 };
 
+/* No error, on the hot path: without clearing a kilobyte of text. */
+static inline void error_clear(struct error *error)
+{
+    error->class = 0;
+    error->code[0] = error->text[0] = '\0';
+}
+
 /* Fills the error (newlines become spaces, too long a text ends in "...") and returns the class. ret_error may be NULL. */
 int error_set(struct error *ret_error, int class, const char *format, ...) PRINTF_LIKE(3, 4);
 

@@ -62,6 +62,7 @@ struct event_decoder *event_decoder_new(const struct event_settings *settings)
     decoder->names = arena_new(0, 0);
     decoder->arena = arena_new(ARENA_BLOCK, ARENA_KEEP);
     decoder->event.decoder = decoder;
+    decoder->facts.size = sizeof decoder->facts;
     if (decoder->json == NULL || decoder->names == NULL || decoder->arena == NULL || !copy_settings(decoder, settings))
         return event_decoder_free(decoder);
     return decoder;
@@ -197,19 +198,20 @@ static int find_time(struct event_decoder *decoder, struct error *ret_error)
 
 /* ---- Decoding ---- */
 
+/* What is not found in the event; the type always is. Field by field, as a literal would be cleared as a whole first. */
 static void note_record(struct event_decoder *decoder, const struct record *record)
 {
+    struct rs_record *facts = &decoder->facts;
+
     decoder->record = record;
-    decoder->facts = (struct rs_record){
-        .size = sizeof decoder->facts,
-        .partition = record->partition,
-        .offset = record->offset,
-        .topic = rs_string(record->topic),
-        .key = {.data = record->key, .size = record->key_size},
-        .value = {.data = record->value, .size = record->value_size},
-        .id = {.data = "", .size = 0},
-        .version = 1,
-    };
+    facts->partition = record->partition;
+    facts->offset = record->offset;
+    facts->topic = rs_string(record->topic);
+    facts->key = (struct rs_bytes){.data = record->key, .size = record->key_size};
+    facts->value = (struct rs_bytes){.data = record->value, .size = record->value_size};
+    facts->id = (struct rs_text){.data = "", .size = 0};
+    facts->version = 1;
+    facts->time.microseconds = 0;
 }
 
 int event_decode(struct event_decoder *decoder, const struct record *record, const struct event **ret_event,

@@ -108,22 +108,23 @@ static void note_group_error(struct member *member, const rd_kafka_message_t *me
     note_trouble(member, client_error_class(message->err), text);
 }
 
+/* Field by field: a literal is cleared as a whole first, which shows at a million records a second. */
 static void fill_data(struct record *record, const rd_kafka_message_t *message, const char *topic)
 {
-    *record = (struct record){
-        .kind = RECORD_DATA,
-        .topic = topic,
-        .partition = message->partition,
-        .leader_epoch = rd_kafka_message_leader_epoch(message),
-        .offset = message->offset,
-        .timestamp_ms = rd_kafka_message_timestamp(message, NULL),
-        .key = message->key,
-        .key_size = message->key_len,
-        .value = message->payload,
-        .value_size = message->len,
-        .handle = message,
-        .find_header = find_header,
-    };
+    record->kind = RECORD_DATA;
+    record->error = RECORD_ERROR_NONE;
+    record->topic = topic;
+    record->partition = message->partition;
+    record->leader_epoch = rd_kafka_message_leader_epoch(message);
+    record->offset = message->offset;
+    record->timestamp_ms = rd_kafka_message_timestamp(message, NULL);
+    record->key = message->key;
+    record->key_size = message->key_len;
+    record->value = message->payload;
+    record->value_size = message->len;
+    record->error_text = NULL;
+    record->handle = message;
+    record->find_header = find_header;
 }
 
 static void fill_end(struct record *record, const rd_kafka_message_t *message, const char *topic)

@@ -193,9 +193,11 @@ static int apply(struct sink *sink, const struct record *record, const struct ev
 static int fold_event(struct sink *sink, struct partition *partition, const struct record *record, struct error *ret_error)
 {
     const struct event *event = NULL;
-    struct error failure = {0};
-    int result = apply(sink, record, &event, &failure);
+    struct error failure;
+    int result;
 
+    error_clear(&failure);
+    result = apply(sink, record, &event, &failure);
     switch (result) {
     case APPLY_DONE:
         advance(sink, partition, record);
