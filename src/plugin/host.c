@@ -15,6 +15,16 @@ enum { ARENA_BLOCK = 16 * 1024, ARENA_KEEP = 256 * 1024 };
 
 /* ---- Life ---- */
 
+/* Of tables that open() has left in. */
+static bool reads_rows(const struct projection *projection)
+{
+    for (uint32_t i = 0; i < projection->n_handlers; i++)
+        for (uint32_t j = 0; j < projection->handlers[i].n_reads; j++)
+            if (!projection->tables[projection->handlers[i].reads[j].table].is_omitted)
+                return true;
+    return false;
+}
+
 int plugin_host_new(struct projection *projection, const struct plugin_setting *settings, size_t n_settings,
                     struct plugin_host **ret_host, struct error *ret_error)
 {
@@ -37,14 +47,14 @@ int plugin_host_new(struct projection *projection, const struct plugin_setting *
     host->dead_row = (struct rs_row){.host = &calls_host_table, .owner = host};
     for (uint32_t i = 0; i < HANDLES; i++)
         host->handles[i] = host->dead_row;
-    for (uint32_t i = 0; i < projection->n_handlers; i++)
-        host->reads = host->reads || projection->handlers[i].n_reads > 0;
     result = setup_run(host, settings, n_settings, ret_error);
-    if (result != 0)
+    if (result != 0) {
         plugin_host_free(host);
-    else
-        *ret_host = host;
-    return result;
+        return result;
+    }
+    host->reads = reads_rows(projection);
+    *ret_host = host;
+    return 0;
 }
 
 struct plugin_host *plugin_host_free(struct plugin_host *host)
