@@ -67,6 +67,24 @@ static void watch_peer(int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout, sizeof user_timeout);
 }
 
+/* What a person must see to; a TLS connection that breaks while it is made says something of the network. */
+static bool is_tls_refused(const char *words)
+{
+    static const char *const reasons[] = {"certificate", "required", "alert", "protocol", "file", "key"};
+
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+        if (strcasestr(words, reasons[i]) != NULL)
+            return true;
+    return false;
+}
+
+static int class_of_login(int class, const struct error *failure)
+{
+    if (strcmp(failure->code, "2026") == 0 && is_tls_refused(failure->text))
+        return ERROR_CONFIG;
+    return class == ERROR_BUG ? ERROR_TRANSIENT : class;
+}
+
 static int open_connection(struct my_store *my, struct error *ret_error)
 {
     const struct my_uri *uri = &my->uri;
@@ -80,8 +98,7 @@ static int open_connection(struct my_store *my, struct error *ret_error)
     if (result == 0 &&
         mysql_real_connect(my->connection, uri->socket != NULL ? NULL : uri->host, uri->user, my->password, uri->database,
                            uri->port, uri->socket, CLIENT_MULTI_STATEMENTS | CLIENT_FOUND_ROWS) == NULL) {
-        result = my_error(my, &failure);
-        result = result == ERROR_BUG ? ERROR_TRANSIENT : result;
+        result = class_of_login(my_error(my, &failure), &failure);
         result = error_set(ret_error, result, "cannot connect to %s%s%s: %s", uri->socket != NULL ? "the socket " : "",
                            uri->socket != NULL ? uri->socket : uri->host, my->password == NULL ? " (no password is given)" : "",
                            failure.text);

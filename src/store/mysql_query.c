@@ -33,7 +33,7 @@ static int class_of_number(unsigned number)
         {ERROR_POISON, {3819, 4025, 1644, 1153}},                   /* CHECK, SIGNAL; too large for a packet */
         {ERROR_CONFIG, {1044, 1045, 1049, 1095, 1142, 1143, 1227}}, /* login and privileges */
         {ERROR_CONFIG, {1054, 1146, 1115, 1193, 1273, 1665}},       /* what the server, or the schema, lacks */
-        {ERROR_CONFIG, {2019, 2026, 2059, 2061}},                   /* character set, TLS, ways to log in */
+        {ERROR_CONFIG, {2019, 2059, 2061}},                         /* character set, ways to log in */
         {ERROR_BUG, {1064}},                                        /* syntax */
     };
 
@@ -62,7 +62,7 @@ static int class_of_state(const char *state)
 static bool is_lost(unsigned number)
 {
     return number == CR_SERVER_GONE_ERROR || number == CR_SERVER_LOST || number == 2055 || number == CR_COMMANDS_OUT_OF_SYNC ||
-           number == CR_MALFORMED_PACKET || number == 1053 || number == 1927 || number == 3032 || number == 4031 ||
+           number == CR_SSL_CONNECTION_ERROR || number == CR_MALFORMED_PACKET || number == 1053 || number == 1927 || number == 3032 || number == 4031 ||
            number == 1153; /* it closes the connection behind that one */
 }
 

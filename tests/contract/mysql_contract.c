@@ -2,8 +2,8 @@
  * mysql_contract - what MySQL and MariaDB do to their driver: connections killed, locks held, networks that break, values that are too
  * large, tables that cannot be rolled back.
  *
- * STORE_URI names the server (over TCP), either of the two; see scene.h. STORE_CA: the file of the authority that signed its
- * certificate. Each fault is followed by the same question (story.h).
+ * STORE_URI names the server (over TCP, plain or with TLS), either of the two; see scene.h. STORE_CA: the file of the authority that
+ * signed its certificate. Each fault is followed by the same question (story.h).
  */
 #include "scene.h"
 
@@ -506,6 +506,35 @@ static void test_the_network_breaks_anywhere(void **state)
     scene_free(scene);
 }
 
+/* Nor is it the user's fault where the network breaks while a connection is made. */
+static void test_the_network_breaks_while_connecting(void **state)
+{
+    enum { STEP = 45 };
+    char relayed[512];
+    struct scene *scene = scene_ready();
+    struct relay *relay = relay_before(scene, relayed);
+    size_t size;
+    int n = 0;
+
+    (void)state;
+    go_through(scene, relayed);
+    relay_heal(relay);
+    OK(scene, scene_connect(scene));
+    size = relay_passed(relay);
+    for (size_t passed = 0; passed + STEP < size; passed += STEP, n++) {
+        relay_cut_after(relay, passed);
+        FAILS(scene, ERROR_TRANSIENT, "", scene_connect(scene));
+        assert_false(store_is_connected(scene->store));
+        relay_heal(relay);
+    }
+    assert_true(n > 5);
+    OK(scene, scene_connect(scene));
+    OK(scene, scene_resolve(scene));
+    write_well(scene);
+    relay_free(relay);
+    scene_free(scene);
+}
+
 /* What was in a socket's buffer arrives after the task has been told that nothing was committed. */
 static void test_what_is_in_flight_is_fenced(void **state)
 {
@@ -677,6 +706,7 @@ static void test_remote_servers_must_prove_themselves(void **state)
 {
     struct scene *scene = scene_new();
     const char *password = scene->settings.password, *ca = getenv("STORE_CA");
+    int bare = (int)strcspn(scene->uri, "?");
     char uri[700];
 
     (void)state;
@@ -688,12 +718,12 @@ static void test_remote_servers_must_prove_themselves(void **state)
     scene->settings.uri = "mysql://db.example/x?tls=off";
     OK(scene, scene_open(scene));
     scene->settings.allow_plaintext = false;
-    snprintf(uri, sizeof uri, "%s?tls=verified", scene->uri); /* no public authority has signed it */
+    snprintf(uri, sizeof uri, "%.*s?tls=verified", bare, scene->uri); /* no public authority has signed it */
     FAILS(scene, ERROR_CONFIG, "certificate", connect_to(scene, uri, password));
-    snprintf(uri, sizeof uri, "%s?tls=unverified", scene->uri);
+    snprintf(uri, sizeof uri, "%.*s?tls=unverified", bare, scene->uri);
     OK(scene, connect_to(scene, uri, password));
     if (ca != NULL) {
-        snprintf(uri, sizeof uri, "%s?tls=verified&ssl-ca=%s", scene->uri, ca);
+        snprintf(uri, sizeof uri, "%.*s?tls=verified&ssl-ca=%s", bare, scene->uri, ca);
         OK(scene, connect_to(scene, uri, password));
         OK(scene, store_create_schema(scene->store, &scene->error));
     }
@@ -870,6 +900,7 @@ int main(void)
         cmocka_unit_test(test_keys_that_look_alike),
         cmocka_unit_test(test_what_is_too_long_is_poison),
         cmocka_unit_test(test_the_network_breaks_anywhere),
+        cmocka_unit_test(test_the_network_breaks_while_connecting),
         cmocka_unit_test(test_what_is_in_flight_is_fenced),
         cmocka_unit_test(test_what_comes_late_locks_nothing),
         cmocka_unit_test(test_the_answer_to_commit_is_lost),

@@ -254,7 +254,7 @@ static void mysql_look(struct scene *scene, const char *sql)
         fail_msg("%s: %s", sql, mysql_error(scene->eye));
 }
 
-/* mysql://user@127.0.0.1:port/database, as the harness gives it. */
+/* mysql://user@127.0.0.1:port/database, as the harness gives it; parameters are the driver's. */
 static void open_mysql(struct scene *scene)
 {
     char user[64] = "", host[64] = "", database[128] = "";
@@ -273,11 +273,12 @@ static void open_mysql(struct scene *scene)
 static void make_database(struct scene *scene)
 {
     static unsigned number;
-    const char *server = scene_server_uri();
+    const char *server = scene_server_uri(), *database = strchr(strchr(server, '@'), '/') + 1;
+    int size = (int)strcspn(database, "?");
     char sql[200];
 
-    snprintf(scene->space, sizeof scene->space, "%.47s_%d_%u", strrchr(server, '/') + 1, (int)getpid(), number++);
-    snprintf(scene->uri, sizeof scene->uri, "%.*s/%s", (int)(strrchr(server, '/') - server), server, scene->space);
+    snprintf(scene->space, sizeof scene->space, "%.*s_%d_%u", size < 47 ? size : 47, database, (int)getpid(), number++);
+    snprintf(scene->uri, sizeof scene->uri, "%.*s%s%s", (int)(database - server), server, scene->space, database + size);
     open_mysql(scene);
     snprintf(sql, sizeof sql, "CREATE DATABASE %s; USE %s", scene->space, scene->space);
     scene_execute(scene, sql);

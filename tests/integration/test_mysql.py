@@ -48,6 +48,20 @@ def test_the_certificate_is_verified(scene, store, tmp_path):
 
 
 @both
+def test_a_restart_is_waited_for_over_tls(scene, store):
+    """The client library tells of a connection that ended as an error of TLS."""
+    made = scene(store)
+    records = list(oracle.random_events(20000, 500))
+    made.produce(records)
+    worker = made.worker(store={"uri": f"{store.config()['uri']}?tls=verified&ssl-ca={store.server.ca}"})
+    eventually(lambda: store.query("SELECT 1 FROM accounts LIMIT 1"), 30)
+    store.server.restart("immediate")
+    made.produce(more := list(oracle.random_events(20000, 500, seed=2)))
+    made.agrees(oracle.Bank(records).feed(more))
+    assert worker.is_running()
+
+
+@both
 @pytest.mark.parametrize("way", ["plain", "tls", "socket"])
 def test_ways_to_log_in(scene, store, way):
     """Both with a password that MySQL has to ask for and with one that it remembers."""
