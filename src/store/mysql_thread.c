@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -29,8 +30,8 @@ struct my_thread {
     bool is_done, must_end;
     bool is_abandoned; /* nobody waits for its end: it frees the store */
     int64_t deadline_us;
-    int socket_fd;
-    bool is_shut; /* its time was over */
+    int socket_fd; /* a duplicate: the client library closes its own when it likes, and the number may be another's then */
+    bool is_shut;  /* its time was over */
     int result;
     struct error error;
 };
@@ -106,6 +107,8 @@ void my_thread_free(struct my_thread *thread)
 {
     if (thread == NULL)
         return;
+    if (thread->socket_fd >= 0)
+        close(thread->socket_fd);
     close(thread->done_fd);
     pthread_mutex_destroy(&thread->lock);
     pthread_cond_destroy(&thread->wake);
@@ -134,7 +137,8 @@ bool my_thread_stop(struct my_store *my)
         shut(thread);
     pthread_cond_signal(&thread->wake);
     while (has_job(thread) && !thread->is_abandoned)
-        thread->is_abandoned = pthread_cond_clockwait(&thread->ended, &thread->lock, CLOCK_MONOTONIC, &until) != 0;
+        thread->is_abandoned =
+            pthread_cond_clockwait(&thread->ended, &thread->lock, CLOCK_MONOTONIC, &until) != 0 && has_job(thread);
     if (thread->is_abandoned) {
         pthread_detach(thread->id);
         pthread_mutex_unlock(&thread->lock);
@@ -160,6 +164,16 @@ int64_t my_thread_deadline_us(struct my_thread *thread)
     return deadline_us;
 }
 
+/* The job's end is known, or forgotten: it wakes nobody any more. */
+static void forget_job(struct my_thread *thread)
+{
+    eventfd_t count;
+
+    thread->job = NULL;
+    thread->is_done = false;
+    (void)eventfd_read(thread->done_fd, &count);
+}
+
 void my_thread_cancel(struct my_thread *thread)
 {
     pthread_mutex_lock(&thread->lock);
@@ -167,8 +181,7 @@ void my_thread_cancel(struct my_thread *thread)
         shut(thread);
         pthread_cond_wait(&thread->ended, &thread->lock);
     }
-    thread->job = NULL;
-    thread->is_done = false;
+    forget_job(thread);
     pthread_mutex_unlock(&thread->lock);
 }
 
@@ -203,7 +216,9 @@ void my_thread_await(struct my_thread *thread, int64_t deadline_us)
 void my_thread_watch(struct my_thread *thread, int socket_fd)
 {
     pthread_mutex_lock(&thread->lock);
-    thread->socket_fd = socket_fd;
+    if (thread->socket_fd >= 0)
+        close(thread->socket_fd);
+    thread->socket_fd = socket_fd < 0 ? -1 : fcntl(socket_fd, F_DUPFD_CLOEXEC, 0);
     if (thread->is_shut) /* while it was connecting */
         shut(thread);
     pthread_mutex_unlock(&thread->lock);
@@ -212,16 +227,13 @@ void my_thread_watch(struct my_thread *thread, int socket_fd)
 int my_thread_poll(struct my_thread *thread, struct error *ret_error)
 {
     int result = STORE_BUSY;
-    eventfd_t count;
 
     pthread_mutex_lock(&thread->lock);
     if (thread->is_done) {
         result = thread->result;
         if (result != 0 && ret_error != NULL)
             *ret_error = thread->error;
-        thread->job = NULL;
-        thread->is_done = false;
-        (void)eventfd_read(thread->done_fd, &count);
+        forget_job(thread);
     } else if (!thread->is_shut && now_us() >= thread->deadline_us) {
         shut(thread);
     }
