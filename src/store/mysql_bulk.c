@@ -29,27 +29,34 @@ bool my_can_bulk(const struct my_store *my)
     return my->is_mariadb;
 }
 
+static MYSQL_STMT *find_statement(const struct my_store *my, const char *sql)
+{
+    for (size_t i = 0; i < my->n_statements; i++)
+        if (strcmp(my->statements[i].sql, sql) == 0)
+            return my->statements[i].handle;
+    return NULL;
+}
+
+/* Kept only once it is prepared. */
 static int prepare(struct my_store *my, const char *sql, MYSQL_STMT **ret_handle, struct error *ret_error)
 {
-    struct my_statement *statement;
+    MYSQL_STMT *handle = mysql_stmt_init(my->connection);
+    char *copy = strdup(sql);
+    int result = handle == NULL || copy == NULL ? my_out_of_memory(ret_error) : 0;
 
-    for (size_t i = 0; i < my->n_statements; i++)
-        if (strcmp(my->statements[i].sql, sql) == 0) {
-            *ret_handle = my->statements[i].handle;
-            return 0;
-        }
+    if (result == 0 && mysql_stmt_prepare(handle, sql, strlen(sql)) != 0)
+        result = my_statement_error(my, handle, ret_error);
+    if (result != 0) {
+        free(copy);
+        if (handle != NULL)
+            mysql_stmt_close(handle);
+        return result;
+    }
     if (my->n_statements == MY_STATEMENTS_MAX)
         my_forget_statements(my);
-    statement = &my->statements[my->n_statements];
-    statement->sql = strdup(sql);
-    statement->handle = statement->sql == NULL ? NULL : mysql_stmt_init(my->connection);
-    if (statement->handle == NULL) {
-        free(statement->sql);
-        return my_out_of_memory(ret_error);
-    }
-    my->n_statements++;
-    *ret_handle = statement->handle;
-    return mysql_stmt_prepare(statement->handle, sql, strlen(sql)) == 0 ? 0 : my_statement_error(my, statement->handle, ret_error);
+    my->statements[my->n_statements++] = (struct my_statement){.sql = copy, .handle = handle};
+    *ret_handle = handle;
+    return 0;
 }
 
 /* ---- Arrays of one column ---- */
@@ -192,11 +199,12 @@ int my_bulk(struct my_store *my, const char *sql, const struct my_rows *rows, st
 {
     MYSQL_BIND binds[RS_MAX_COLUMNS + 1] = {0};
     unsigned n = (unsigned)rows->n;
-    MYSQL_STMT *handle = NULL;
-    int result;
+    MYSQL_STMT *handle = find_statement(my, sql);
+    int result = 0;
 
     my_await(my);
-    result = prepare(my, sql, &handle, ret_error);
+    if (handle == NULL)
+        result = prepare(my, sql, &handle, ret_error);
     if (result != 0)
         return result;
     arena_reset(my->arena); /* of the rows before: a large batch would take its size in memory once more */

@@ -22,7 +22,8 @@ static int class_of_number(unsigned number)
         int class;
         uint16_t numbers[16];
     } classes[] = {
-        {ERROR_TRANSIENT, {1205, 1213, 1020, 3572}},       /* locks: 1205 leaves a transaction open, so all of it is rolled back */
+        {ERROR_TRANSIENT, {1205, 1206, 1213, 1020, 3572}}, /* locks: 1205 leaves a transaction open, so all of it is rolled back */
+        {ERROR_TRANSIENT, {1615}},                         /* of a prepared statement whose table has changed */
         {ERROR_TRANSIENT, {1317, 1969, 3024}},             /* interrupted, too late */
         {ERROR_TRANSIENT, {1180, 1181, 1030, 1114, 1021}}, /* of the engine; table full, disk full */
         {ERROR_TRANSIENT, {1037, 1038, 1041}},             /* memory */

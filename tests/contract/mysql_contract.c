@@ -353,7 +353,8 @@ static void test_errors_by_class(void **state)
     } cases[] = {
         {1205, ERROR_TRANSIENT, false, NULL}, {1213, ERROR_TRANSIENT, false, NULL}, {1020, ERROR_TRANSIENT, false, NULL},
         {1114, ERROR_TRANSIENT, false, NULL}, {1317, ERROR_TRANSIENT, false, NULL}, {1969, ERROR_TRANSIENT, false, NULL},
-        {3024, ERROR_TRANSIENT, false, NULL}, {1264, ERROR_POISON, false, NULL},    {1406, ERROR_POISON, false, NULL},
+        {3024, ERROR_TRANSIENT, false, NULL}, {1206, ERROR_TRANSIENT, false, NULL}, {1615, ERROR_TRANSIENT, false, NULL},
+        {1264, ERROR_POISON, false, NULL},    {1406, ERROR_POISON, false, NULL},
         {1366, ERROR_POISON, false, NULL},    {1048, ERROR_POISON, false, NULL},    {1062, ERROR_POISON, false, NULL},
         {1690, ERROR_POISON, false, NULL},    {3140, ERROR_POISON, false, NULL},    {4025, ERROR_POISON, false, NULL},
         {3819, ERROR_POISON, false, NULL},    {1644, ERROR_POISON, false, NULL},    {1142, ERROR_CONFIG, false, NULL},
@@ -882,6 +883,21 @@ static void test_a_table_that_is_gone(void **state)
     scene_free(scene);
 }
 
+/* Nothing is kept of it. */
+static void test_a_statement_that_cannot_be_prepared(void **state)
+{
+    struct scene *scene = scene_ready();
+
+    (void)state;
+    scene_execute(scene, "RENAME TABLE totals__v1 TO aside");
+    fold_event(scene);
+    FAILS(scene, ERROR_CONFIG, "table totals: ", scene_write(scene, 1));
+    scene_execute(scene, "RENAME TABLE aside TO totals__v1");
+    assert_true(store_is_connected(scene->store));
+    write_well(scene);
+    scene_free(scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -915,6 +931,7 @@ int main(void)
         cmocka_unit_test(test_what_was_cut_short_is_gone_on_with),
         cmocka_unit_test(test_the_last_moment),
         cmocka_unit_test(test_a_table_that_is_gone),
+        cmocka_unit_test(test_a_statement_that_cannot_be_prepared),
     };
 
     if (!scene_is_mysql() || scene_server_uri()[0] == '\0') {
