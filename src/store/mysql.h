@@ -188,6 +188,9 @@ void my_print_type(struct buffer *sql, const struct table *table, uint32_t colum
 void my_type_name(const struct table *table, uint32_t column, char ret_name[MY_TYPE_SIZE]);
 /* How many characters or bytes of a text or bytes column without a length of its own fit a key or index beside the others. */
 uint32_t my_key_share(const struct table *table, const uint32_t *columns, uint32_t n_columns);
+/* POISON where a key's text is longer than its column: the server cuts blanks at its end without a word, whatever sql_mode says,
+ * and would write another row. What a statement compares with is not cut. */
+int my_check_keys(const struct change_group *group, struct error *ret_error) MUST_CHECK;
 void my_print_text(struct buffer *sql, const char *data, size_t size); /* in quotes */
 void my_print_string(struct buffer *sql, const char *string);          /* NULL: NULL */
 void my_print_words(struct buffer *sql, const char *words);            /* of people or a plugin: may be no UTF-8 */

@@ -70,6 +70,36 @@ static uint32_t key_length(const struct table *table, const struct column *colum
     return column->type == RS_BYTES ? share : share / 4 < VARCHAR_MAX ? share / 4 : VARCHAR_MAX;
 }
 
+static int check_key(const struct change_group *group, const struct column *column, uint32_t number, struct error *ret_error)
+{
+    uint32_t most = key_length(group->table, column);
+    size_t n_characters = 0;
+
+    for (size_t i = 0; i < group->n_rows; i++) {
+        const struct cell *cell = &group->rows[i]->cells[number];
+
+        if (cell->size > most && text_is_utf8(cell->as.data, cell->size, &n_characters) && n_characters > most)
+            return error_set(ret_error, ERROR_POISON,
+                             "%s.%s: a key's text of %zu characters; its column takes %" PRIu32
+                             ", as a key has %d bytes in all (declared lengths leave more to its other columns)",
+                             group->table->name, column->name, n_characters, most, MY_KEY_BYTES);
+    }
+    return 0;
+}
+
+int my_check_keys(const struct change_group *group, struct error *ret_error)
+{
+    int result = 0;
+
+    for (uint32_t i = 0; i < group->table->n_keys && result == 0; i++) {
+        const struct column *column = &group->table->columns[group->table->keys[i]];
+
+        if (column->type == RS_TEXT && column->length == 0) /* declared lengths have been judged by the fold */
+            result = check_key(group, column, group->table->keys[i], ret_error);
+    }
+    return result;
+}
+
 void my_type_name(const struct table *table, uint32_t number, char ret_name[MY_TYPE_SIZE])
 {
     static const char *const names[] = {

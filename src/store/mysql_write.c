@@ -432,6 +432,15 @@ static int write_messages(struct my_store *my, const struct outbox_message *mess
 
 /* ---- The whole ---- */
 
+static int write_group(struct my_store *my, const struct change_group *group, struct error *ret_error)
+{
+    int result = my_check_keys(group, ret_error);
+
+    if (result != 0)
+        return result;
+    return group->change == CHANGE_UPSERT && my_can_bulk(my) ? bulk_group(my, group, ret_error) : text_group(my, group, ret_error);
+}
+
 static int write_rows(struct my_store *my, struct error *ret_error)
 {
     const struct change_group *groups;
@@ -444,8 +453,7 @@ static int write_rows(struct my_store *my, struct error *ret_error)
     groups = batch_groups(my->write.batch, &n_groups);
     messages = batch_outbox(my->write.batch, &n_messages);
     for (size_t i = 0; i < n_groups && result == 0; i++)
-        result = groups[i].change == CHANGE_UPSERT && my_can_bulk(my) ? bulk_group(my, &groups[i], ret_error)
-                                                                      : text_group(my, &groups[i], ret_error);
+        result = write_group(my, &groups[i], ret_error);
     return n_messages > 0 && result == 0 ? write_messages(my, messages, n_messages, ret_error) : result;
 }
 

@@ -445,6 +445,38 @@ static char *long_text(size_t size)
     return data;
 }
 
+/* The servers cut blanks at the end of what is too long without a word. */
+static void test_blanks_beyond_a_keys_length_merge_no_rows(void **state)
+{
+    struct scene *scene = scene_ready();
+    struct cell cells[N_ACCOUNT_COLUMNS];
+    struct rs_value keys[8] = {text("x"), rs_value_int(1), on(1), at(1), money(1), uuid(1), bytes("b", 1), {.type = RS_BOOL}};
+    char *key = long_text(768), *longer = long_text(769), *wide = long_text(2 * 768);
+
+    (void)state;
+    longer[768] = ' ';
+    for (size_t i = 0; i < 2 * 768; i += 2)
+        memcpy(wide + i, "\xc3\xa4", 2);
+    set(scene, account(scene, key), OWNER, text("fits"));
+    set(scene, account(scene, wide), OWNER, text("fits, too"));
+    OK(scene, scene_write(scene, 1));
+    set(scene, account(scene, longer), OWNER, text("does not"));
+    FAILS(scene, ERROR_POISON, "accounts.account: a key's text of 769 characters; its column takes 768", scene_write(scene, 1));
+    take_away(scene, account(scene, longer));
+    FAILS(scene, ERROR_POISON, "accounts.account", scene_write(scene, 1));
+    assert_false(scene_read_account(scene, longer, cells));
+    longer[766] = longer[767] = ' '; /* less fits beside other columns */
+    keys[0] = text(longer);
+    set(scene, scene_row(scene, PLACES, keys, 8), NAME, text("nowhere"));
+    FAILS(scene, ERROR_POISON, "places.text: a key's text of 769 characters; its column takes 3", scene_write(scene, 1));
+    LOOK(scene, "fits", "SELECT owner FROM accounts WHERE account LIKE 'x%'");
+    LOOK(scene, "2", "SELECT count(*) FROM accounts");
+    free(key);
+    free(longer);
+    free(wide);
+    scene_free(scene);
+}
+
 static void test_what_is_too_long_is_poison(void **state)
 {
     struct scene *scene = scene_ready();
@@ -914,6 +946,7 @@ int main(void)
         cmocka_unit_test(test_errors_by_class),
         cmocka_unit_test(test_values_as_the_server_sees_them),
         cmocka_unit_test(test_keys_that_look_alike),
+        cmocka_unit_test(test_blanks_beyond_a_keys_length_merge_no_rows),
         cmocka_unit_test(test_what_is_too_long_is_poison),
         cmocka_unit_test(test_the_network_breaks_anywhere),
         cmocka_unit_test(test_the_network_breaks_while_connecting),
