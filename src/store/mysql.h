@@ -261,5 +261,7 @@ void my_forget_statements(struct my_store *my);
 int my_write(struct my_store *my, struct error *ret_error); /* jobs */
 int my_read(struct my_store *my, struct error *ret_error);
 void my_print_key(struct buffer *sql, const struct table *table, const struct cell *const *keys);
+/* How long a statement of many rows may become; one of a single long row may be longer, to the server's own limit. */
+size_t my_statement_bytes(const struct my_store *my);
 
 #endif

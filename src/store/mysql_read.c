@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* Keys in one query: more is no faster; and where a key is of several columns, each row found is compared with all of them. */
-enum { KEYS_MAX = 512, LONG_KEYS_MAX = 64 };
+enum { KEYS_MAX = 512, LONG_KEYS_MAX = 64, KEY_COLUMN_BYTES = 96 };
 
 /* Wanted rows of one table, for one query. */
 struct query {
@@ -158,9 +158,9 @@ int my_read(struct my_store *my, struct error *ret_error)
 
         size_t n_max = wanted->table->n_keys == 1 ? KEYS_MAX : LONG_KEYS_MAX;
 
-        bytes += wanted->key_size;
+        bytes += wanted->key_size + KEY_COLUMN_BYTES * wanted->table->n_keys;
         query.n++;
-        if (i + 1 < my->read.n_rows && wanted[1].table == wanted->table && query.n < n_max && bytes < MY_STATEMENT_BYTES / 4)
+        if (i + 1 < my->read.n_rows && wanted[1].table == wanted->table && query.n < n_max && bytes < my_statement_bytes(my) / 4)
             continue;
         result = ask(my, &query, ret_error);
         query.first = i + 1;

@@ -15,8 +15,7 @@
 /* Rows of one statement: more is no faster; and of a delete each row that is found is compared with all that are named. */
 enum { UPSERTS_MAX = 512, DELETES_MAX = 64, BULK_MAX = 8192 };
 
-/* How long a statement of many rows becomes; one of a single long row may be longer, to the server's own limit. */
-static size_t statement_bytes(const struct my_store *my)
+size_t my_statement_bytes(const struct my_store *my)
 {
     return my->packet_bytes / 4 < MY_STATEMENT_BYTES ? my->packet_bytes / 4 : MY_STATEMENT_BYTES;
 }
@@ -263,8 +262,9 @@ static void print_row(struct my_store *my, const struct my_rows *run, size_t at)
     buffer_printf(&my->sql, " AND readside_partition = %" PRId32 ")", row->partition);
 }
 
-/* ---- Array binding ---- */
+/* ---- How many ---- */
 
+/* At most, but for text of which each character is escaped, and bytes in digits: those take twice theirs in a statement's text. */
 static size_t row_bytes(const struct change_group *group, const struct row *row)
 {
     size_t bytes = 16;
@@ -274,6 +274,23 @@ static size_t row_bytes(const struct change_group *group, const struct row *row)
             bytes += 48 + row->cells[i].size;
     return bytes;
 }
+
+/* From the first on: so many rows as the bytes hold, one in any case. */
+static struct my_rows cut_run(const struct change_group *group, size_t first, size_t n_max, size_t bytes_max)
+{
+    struct my_rows run = {.group = group, .first = first};
+    size_t bytes = 0;
+
+    while (first + run.n < group->n_rows && run.n < n_max) {
+        bytes += row_bytes(group, group->rows[first + run.n]);
+        if (run.n > 0 && bytes > bytes_max)
+            break;
+        run.n++;
+    }
+    return run;
+}
+
+/* ---- Array binding ---- */
 
 static void print_places(struct my_store *my, const struct change_group *group)
 {
@@ -286,12 +303,12 @@ static void print_places(struct my_store *my, const struct change_group *group)
     buffer_putc(&my->sql, ')');
 }
 
-static int bulk_upsert(struct my_store *my, struct my_rows *run, size_t bytes, struct error *ret_error)
+static int bulk_upsert(struct my_store *my, struct my_rows *run, struct error *ret_error)
 {
     struct error failure = {0};
     int result;
 
-    if (bytes >= my->packet_bytes)
+    if (run->n == 1 && row_bytes(run->group, run->group->rows[run->first]) >= my->packet_bytes)
         return refuse_row(my, run->group->table, ret_error);
     buffer_clear(&my->sql);
     print_upsert_head(my, run->group);
@@ -303,18 +320,13 @@ static int bulk_upsert(struct my_store *my, struct my_rows *run, size_t bytes, s
 
 static int bulk_group(struct my_store *my, const struct change_group *group, struct error *ret_error)
 {
-    struct my_rows run = {.group = group};
-    size_t bytes = 0;
     int result = 0;
 
-    for (size_t i = 0; i < group->n_rows && result == 0; i++) {
-        bytes += row_bytes(group, group->rows[i]);
-        run.n++;
-        if (i + 1 < group->n_rows && run.n < BULK_MAX && bytes < my->packet_bytes / 4)
-            continue;
-        result = bulk_upsert(my, &run, bytes, ret_error);
-        run = (struct my_rows){.group = group, .first = i + 1};
-        bytes = 0;
+    for (size_t i = 0; i < group->n_rows && result == 0;) {
+        struct my_rows run = cut_run(group, i, BULK_MAX, my->packet_bytes / 4);
+
+        i += run.n;
+        result = bulk_upsert(my, &run, ret_error);
     }
     return result;
 }
@@ -336,12 +348,15 @@ static int settle(struct my_store *my, struct my_rows *run, struct error *ret_er
     return result;
 }
 
-/* my->sql, once the run before has been settled. */
+/* Once the run before has been settled. */
 static int send_run(struct my_store *my, const struct my_rows *run, struct my_rows *under_way, struct error *ret_error)
 {
     struct buffer printed;
     int result;
 
+    buffer_clear(&my->sql);
+    for (size_t i = 0; i < run->n; i++)
+        print_row(my, run, run->first + i);
     if (run->group->change == CHANGE_UPSERT)
         print_upsert_tail(my, run->group);
     printed = my->sql;
@@ -361,19 +376,15 @@ static int send_run(struct my_store *my, const struct my_rows *run, struct my_ro
 /* While the server works on a statement the next one is printed. */
 static int text_group(struct my_store *my, const struct change_group *group, struct error *ret_error)
 {
-    size_t limit = statement_bytes(my), n_max = group->change == CHANGE_UPSERT ? UPSERTS_MAX : DELETES_MAX;
-    struct my_rows run = {.group = group}, under_way = {.group = group};
+    size_t n_max = group->change == CHANGE_UPSERT ? UPSERTS_MAX : DELETES_MAX;
+    struct my_rows under_way = {.group = group};
     int result = 0;
 
-    buffer_clear(&my->sql);
-    for (size_t i = 0; i < group->n_rows && result == 0; i++) {
-        print_row(my, &run, i);
-        run.n++;
-        if (i + 1 < group->n_rows && run.n < n_max && my->sql.size < limit)
-            continue;
+    for (size_t i = 0; i < group->n_rows && result == 0;) {
+        struct my_rows run = cut_run(group, i, n_max, my_statement_bytes(my) / 2);
+
+        i += run.n;
         result = send_run(my, &run, &under_way, ret_error);
-        run = (struct my_rows){.group = group, .first = i + 1};
-        buffer_clear(&my->sql);
     }
     return result == 0 ? settle(my, &under_way, ret_error) : result;
 }
@@ -388,9 +399,9 @@ static void print_nullable(struct buffer *sql, const struct rs_bytes *bytes)
         my_print_bytes(sql, bytes->data, bytes->size);
 }
 
-static void print_message(struct my_store *my, const struct outbox_message *message)
+static void print_message(struct my_store *my, struct buffer *sql, const struct outbox_message *message)
 {
-    struct buffer headers = BUFFER_INIT, *sql = &my->sql;
+    struct buffer headers = BUFFER_INIT;
 
     store_print_headers(&headers, message);
     buffer_putc(sql, '(');
@@ -409,25 +420,36 @@ static void print_message(struct my_store *my, const struct outbox_message *mess
     buffer_free(&headers);
 }
 
+static int send_messages(struct my_store *my, struct error *ret_error)
+{
+    int result = 0;
+
+    if (my->sql.size >= my->packet_bytes)
+        return refuse_size(my, "a message", ret_error);
+    if (my->sql.size > 0)
+        result = my_script(my, &my->sql, NULL, NULL, ret_error);
+    buffer_clear(&my->sql);
+    return result;
+}
+
 static int write_messages(struct my_store *my, const struct outbox_message *messages, size_t n, struct error *ret_error)
 {
-    size_t limit = statement_bytes(my);
     int result = 0;
 
     buffer_clear(&my->sql);
     for (size_t i = 0; i < n && result == 0; i++) {
-        buffer_puts(&my->sql, my->sql.size > 0 ? ","
+        buffer_clear(&my->ahead);
+        print_message(my, &my->ahead, &messages[i]);
+        if (buffer_failed(&my->ahead))
+            return my_out_of_memory(ret_error);
+        if (my->sql.size + my->ahead.size > my_statement_bytes(my))
+            result = send_messages(my, ret_error);
+        buffer_puts(&my->sql, my->sql.size > 0 ? ", "
                                                : "INSERT INTO readside_outbox (pipeline, version, topic, `key`, `value`, headers, "
                                                  "source_topic, source_part, source_offset) VALUES ");
-        print_message(my, &messages[i]);
-        if (i + 1 < n && my->sql.size < limit)
-            continue;
-        if (my->sql.size >= my->packet_bytes)
-            return refuse_size(my, "a message", ret_error);
-        result = my_script(my, &my->sql, NULL, NULL, ret_error);
-        buffer_clear(&my->sql);
+        buffer_append(&my->sql, my->ahead.data, my->ahead.size);
     }
-    return result;
+    return result == 0 ? send_messages(my, ret_error) : result;
 }
 
 /* ---- The whole ---- */

@@ -501,6 +501,29 @@ static void test_what_is_too_long_is_poison(void **state)
     scene_free(scene);
 }
 
+/* What follows many small ones, in the order of keys, is no larger for that. */
+static void test_what_fits_alone_is_no_poison(void **state)
+{
+    struct rs_message message = {.topic = "out", .header_size = sizeof(struct rs_header)};
+    struct scene *scene = scene_ready();
+    size_t size = (size_t)strtoull(scene_look(scene, "SELECT @@max_allowed_packet"), NULL, 10) - 4096;
+    char *huge = long_text(size);
+
+    (void)state;
+    add_many(scene, 100);
+    set(scene, account(scene, "the last"), OWNER, text(huge));
+    OK(scene, scene_write(scene, 1));
+    LOOK(scene, "101", "SELECT count(*) FROM accounts");
+    for (int i = 0; i < 100; i++)
+        OK(scene, batch_emit(scene->batch, &message, &scene->error));
+    message.value = (struct rs_bytes){huge, size / 2};
+    OK(scene, batch_emit(scene->batch, &message, &scene->error));
+    OK(scene, scene_write(scene, 1));
+    LOOK(scene, "101", "SELECT count(*) FROM readside_outbox");
+    free(huge);
+    scene_free(scene);
+}
+
 /* ---- The network ---- */
 
 static void test_the_network_breaks_anywhere(void **state)
@@ -948,6 +971,7 @@ int main(void)
         cmocka_unit_test(test_keys_that_look_alike),
         cmocka_unit_test(test_blanks_beyond_a_keys_length_merge_no_rows),
         cmocka_unit_test(test_what_is_too_long_is_poison),
+        cmocka_unit_test(test_what_fits_alone_is_no_poison),
         cmocka_unit_test(test_the_network_breaks_anywhere),
         cmocka_unit_test(test_the_network_breaks_while_connecting),
         cmocka_unit_test(test_what_is_in_flight_is_fenced),
