@@ -147,6 +147,9 @@ int my_client_socket(MYSQL *connection);
 
 int my_connect(struct my_store *my, struct error *ret_error); /* a job */
 void my_disconnect(struct my_store *my);
+/* The server's time for a statement; 0: no limit. More than for a lock, whatever the settings say: that limit must be the one that
+ * ends a claim's wait, as a claim ends the holder then. */
+int64_t my_statement_us(const struct my_store *my);
 
 /* ---- mysql_query.c ---- */
 

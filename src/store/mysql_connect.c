@@ -32,13 +32,24 @@ static unsigned seconds_of(int64_t us)
     return seconds < 1 ? 1 : seconds > 86400 ? 86400 : (unsigned)seconds;
 }
 
+/* Locks are waited for in whole seconds. */
+int64_t my_statement_us(const struct my_store *my)
+{
+    const struct store_settings *settings = &my->store.settings;
+    int64_t lock_us = (int64_t)(seconds_of(settings->lock_timeout_us) + 1) * 1000000;
+
+    if (settings->statement_timeout_us <= 0)
+        return 0;
+    return settings->statement_timeout_us < lock_us ? lock_us : settings->statement_timeout_us;
+}
+
 /* ---- The connection ---- */
 
 static int set_options(struct my_store *my, struct error *ret_error)
 {
     const struct store_settings *settings = &my->store.settings;
     unsigned connect = seconds_of(settings->connect_timeout_us), local_infile = 0, protocol = MYSQL_PROTOCOL_TCP;
-    unsigned answer = seconds_of(settings->statement_timeout_us) + PATIENCE_SECONDS;
+    unsigned answer = seconds_of(my_statement_us(my)) + PATIENCE_SECONDS;
     bool is_asked = my->uri.ca != NULL || my->uri.is_verified || my->uri.is_unverified;
     bool is_plain = my->uri.is_plain || (my_uri_is_local(&my->uri) && !is_asked);
     MYSQL *connection = my->connection;
@@ -138,7 +149,7 @@ static int set_session(struct my_store *my, struct error *ret_error)
     buffer_printf(&sql, ", SESSION innodb_lock_wait_timeout = %u, SESSION lock_wait_timeout = %u",
                   seconds_of(settings->lock_timeout_us), seconds_of(settings->lock_timeout_us));
     if (my->is_mariadb)
-        buffer_printf(&sql, ", SESSION max_statement_time = %.3f", (double)settings->statement_timeout_us / 1e6);
+        buffer_printf(&sql, ", SESSION max_statement_time = %.3f", (double)my_statement_us(my) / 1e6);
     buffer_puts(&sql, "; SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE");
     result = my_script(my, &sql, NULL, NULL, ret_error);
     buffer_free(&sql);

@@ -128,11 +128,8 @@ static int not_connected(struct error *ret_error)
 
 void my_await(struct my_store *my)
 {
-    int64_t limit_us = my->store.settings.statement_timeout_us, deadline_us;
-    int64_t lock_us = my->store.settings.lock_timeout_us;
+    int64_t limit_us = my_statement_us(my), deadline_us;
 
-    if (limit_us < lock_us)
-        limit_us = lock_us;
     if (limit_us <= 0 || __builtin_add_overflow(clock_system.monotonic_us(clock_system.self) + PATIENCE_US, limit_us, &deadline_us))
         deadline_us = INT64_MAX;
     my_thread_await(my->thread, deadline_us);

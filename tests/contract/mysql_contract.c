@@ -195,21 +195,22 @@ static void test_lock_timeouts_roll_back_in_every_phase(void **state)
 /* MySQL has no limit for statements that write: there the connection is given up. */
 static void test_statement_timeouts_roll_back(void **state)
 {
-    struct scene *beside, *scene = scene_with_obstacle(1, &beside);
+    struct scene *scene = scene_ready();
     bool is_maria = is_mariadb(scene);
 
     (void)state;
-    open_with_limits(scene, 30000000, 200000);
+    write_well(scene);
+    open_with_limits(scene, 100000, 100000);
+    scene_execute(scene, "CREATE TRIGGER dawdle BEFORE INSERT ON totals__v1 FOR EACH ROW DO SLEEP(20)");
     fold_event(scene);
     FAILS(scene, ERROR_TRANSIENT, is_maria ? "says 1969" : "20", scene_write(scene, 1));
     assert_int_equal(store_is_connected(scene->store), is_maria);
-    give_way(beside);
     scene->settings.statement_timeout_us = 30000000;
     OK(scene, scene_open(scene));
     OK(scene, scene_connect(scene));
     resolve_story(scene, 1, ERROR_TRANSIENT);
+    scene_execute(scene, "DROP TRIGGER dawdle");
     write_well(scene);
-    scene_close(beside);
     scene_free(scene);
 }
 
@@ -219,7 +220,7 @@ static void test_a_holder_that_does_not_let_go_is_terminated(void **state)
     struct scene *beside, *scene = scene_with_obstacle(1, &beside), *next = scene_beside(scene, 99);
 
     (void)state;
-    open_with_limits(next, 100000, 30000000);
+    open_with_limits(next, 6500000, 100000); /* the lock's limit counts, though it is the longer one */
     open_with_limits(scene, 30000000, 60000000);
     OK(scene, scene_claim(scene));
     fold_event(scene);
@@ -696,7 +697,7 @@ static void test_silence_ends(void **state)
     int64_t began_us;
 
     (void)state;
-    scene->settings.statement_timeout_us = 100000;
+    scene->settings.lock_timeout_us = scene->settings.statement_timeout_us = 100000;
     scene->settings.connect_timeout_us = 300000;
     go_through(scene, relayed);
     fold_event(scene);
