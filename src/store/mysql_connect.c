@@ -13,6 +13,8 @@
 
 enum { MARIADB_MIN = 101100, MYSQL_MIN = 80020, TCP_USER_TIMEOUT_MS = 10000, PATIENCE_SECONDS = 5 };
 
+#define NO_LIMIT "18446744073709551615"
+
 void my_disconnect(struct my_store *my)
 {
     my->is_connected = false;
@@ -137,19 +139,23 @@ static int check_version(struct my_store *my, struct error *ret_error)
                      my->is_mariadb ? "MariaDB" : "MySQL", mysql_get_server_info(my->connection));
 }
 
+/* Whatever the server's defaults and its init_connect are. */
 static int set_session(struct my_store *my, struct error *ret_error)
 {
     const struct store_settings *settings = &my->store.settings;
     struct buffer sql = BUFFER_INIT;
     int result;
 
-    buffer_puts(&sql, "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
+    buffer_puts(&sql, "SET NAMES utf8mb4; SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
                       "NO_ENGINE_SUBSTITUTION', SESSION time_zone = '+00:00', SESSION autocommit = 1, SESSION completion_type = 0, "
+                      "SESSION sql_select_limit = " NO_LIMIT ", SESSION sql_safe_updates = 0, SESSION sql_big_selects = 1, "
                       "SESSION wait_timeout = " MY_IDLE);
     buffer_printf(&sql, ", SESSION innodb_lock_wait_timeout = %u, SESSION lock_wait_timeout = %u",
                   seconds_of(settings->lock_timeout_us), seconds_of(settings->lock_timeout_us));
     if (my->is_mariadb)
         buffer_printf(&sql, ", SESSION max_statement_time = %.3f", (double)my_statement_us(my) / 1e6);
+    else /* it is for SELECT alone */
+        buffer_puts(&sql, ", SESSION max_execution_time = 0");
     buffer_puts(&sql, "; SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE");
     result = my_script(my, &sql, NULL, NULL, ret_error);
     buffer_free(&sql);
@@ -165,23 +171,43 @@ static int check_session(struct my_store *my, struct error *ret_error)
     int result;
 
     snprintf(sql, sizeof sql,
-             "SELECT @@%s, @@sql_mode LIKE '%%STRICT_ALL_TABLES%%', @@time_zone = '+00:00', @@character_set_client = 'utf8mb4', "
-             "@@global.read_only, @@max_allowed_packet, @@innodb_read_only",
+             "SELECT @@max_allowed_packet, @@%s = 'READ-COMMITTED' AND @@sql_mode LIKE '%%STRICT_ALL_TABLES%%' AND "
+             "@@time_zone = '+00:00' AND @@character_set_client = 'utf8mb4' AND @@character_set_results = 'utf8mb4' AND "
+             "@@sql_select_limit = " NO_LIMIT,
              my->is_mariadb ? "tx_isolation" : "transaction_isolation");
     result = my_query(my, sql, &rows, ret_error);
     if (result != 0)
         return result;
     row = mysql_fetch_row(rows);
-    if (row == NULL || row[5] == NULL || my_number_of(row[5], (int64_t *)&my->packet_bytes) != 0)
+    if (row == NULL || my_number_of(row[0], (int64_t *)&my->packet_bytes) != 0)
         result = error_set(ret_error, ERROR_CONFIG, "the server does not say how it is set up");
-    else if (strcmp(row[0], "READ-COMMITTED") != 0 || row[1][0] != '1' || row[2][0] != '1' || row[3][0] != '1')
+    else if (row[1] == NULL || row[1][0] != '1')
         result = error_set(ret_error, ERROR_CONFIG,
-                           "the session is not as it was set up (isolation, sql_mode, time zone or character "
-                           "set): does something between change it?");
-    else if (row[4][0] != '0' || row[6][0] != '0')
-        result = error_set(ret_error, ERROR_CONFIG, "the server is a replica or read-only; name the primary in the uri");
+                           "the session is not as it was set up (isolation, sql_mode, time zone, character set or "
+                           "sql_select_limit): does something between change it?");
     mysql_free_result(rows);
     return result;
+}
+
+/* ---- What cannot be exactly-once ---- */
+
+/* CONFIG, and those words, where the query answers anything. */
+static int refuse_if(struct my_store *my, const char *sql, const char *words, struct error *ret_error)
+{
+    MYSQL_RES *rows;
+    int result = my_query(my, sql, &rows, ret_error);
+
+    if (result == 0 && rows != NULL && mysql_num_rows(rows) > 0)
+        result = error_set(ret_error, ERROR_CONFIG, "%s", words);
+    mysql_free_result(rows);
+    return result;
+}
+
+/* Asked in this way, for newer MariaDB has more than two answers and SELECT gives them other names. */
+static int refuse_read_only(struct my_store *my, struct error *ret_error)
+{
+    return refuse_if(my, "SHOW GLOBAL VARIABLES WHERE variable_name IN ('read_only', 'innodb_read_only') AND value <> 'OFF'",
+                     "the server is a replica or read-only; name the primary in the uri", ret_error);
 }
 
 /* Two nodes that both accept writes settle conflicts at COMMIT, not by the locks that the fence stands on. */
@@ -203,14 +229,8 @@ static int refuse_several_primaries(struct my_store *my, struct error *ret_error
     mysql_free_result(rows);
     if (result != 0)
         return result;
-    result = my_query(my, "SHOW GLOBAL VARIABLES LIKE 'group_replication_single_primary_mode'", &rows, ret_error);
-    if (result != 0)
-        return result;
-    row = rows == NULL ? NULL : mysql_fetch_row(rows);
-    if (row != NULL && row[1] != NULL && strcmp(row[1], "OFF") == 0)
-        result = error_set(ret_error, ERROR_CONFIG, "group replication runs with several primaries; set it to single-primary mode");
-    mysql_free_result(rows);
-    return result;
+    return refuse_if(my, "SHOW GLOBAL VARIABLES WHERE variable_name = 'group_replication_single_primary_mode' AND value = 'OFF'",
+                     "group replication runs with several primaries; set it to single-primary mode", ret_error);
 }
 
 /* Positions record this lock's name: who finds them held asks which connection has it, and can end that one. Connection numbers
@@ -236,7 +256,8 @@ static int name_backend(struct my_store *my, struct error *ret_error)
 int my_connect(struct my_store *my, struct error *ret_error)
 {
     static int (*const steps[])(struct my_store *, struct error *) = {
-        open_connection, check_version, set_session, check_session, refuse_several_primaries, name_backend,
+        open_connection,  check_version,           set_session, check_session,
+        refuse_read_only, refuse_several_primaries, name_backend,
     };
     int result = 0;
 

@@ -265,7 +265,8 @@ static void open_mysql(struct scene *scene)
     if (mysql_real_connect(eye, host, user, getenv("STORE_PASSWORD"), NULL, port, NULL, CLIENT_MULTI_STATEMENTS) == NULL)
         fail_msg("%s: %s", scene->uri, mysql_error(eye));
     scene->eye = eye;
-    scene_execute(scene, "SET sql_mode = 'ANSI_QUOTES,STRICT_ALL_TABLES', time_zone = '+00:00'");
+    scene_execute(scene, "SET NAMES utf8mb4; SET sql_mode = 'ANSI_QUOTES,STRICT_ALL_TABLES', time_zone = '+00:00', autocommit = 1, "
+                         "completion_type = 0, sql_safe_updates = 0, sql_big_selects = 1; SET SESSION TRANSACTION READ WRITE");
     if (mysql_select_db(eye, database) != 0 && strcmp(database, scene->space) != 0)
         fail_msg("%s: %s", scene->uri, mysql_error(eye));
 }

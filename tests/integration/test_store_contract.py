@@ -5,6 +5,8 @@ import subprocess
 import pytest
 
 from process import BUILD
+from scene import MysqlStore
+from servers import MariaDB, MySQL
 from worker import command
 
 
@@ -31,6 +33,29 @@ def test_contract(program, store):
 @pytest.mark.parametrize("store", ["postgresql"], indirect=True)
 def test_postgresql_faults(store):
     run("postgres_contract", **environment(store))
+
+
+@pytest.fixture(params=[MariaDB, MySQL], ids=lambda family: family.kind)
+def perverse_server(request):
+    """Each of its defaults would change what is written or read."""
+    server = request.param()
+    if missing := server.missing():
+        pytest.skip(missing)
+    transaction = "tx" if server.kind == "mariadb" else "transaction"
+    try:
+        server.start()
+        for name, value in {
+                "sql_mode": "", "completion_type": "CHAIN", "time_zone": "+05:00", "sql_select_limit": 1, "sql_safe_updates": 1,
+                "max_join_size": 1, "default_storage_engine": "MyISAM", f"{transaction}_isolation": "SERIALIZABLE", "autocommit": 0,
+                "init_connect": "SET NAMES latin1; SET sql_mode = 'NO_BACKSLASH_ESCAPES', time_zone = '+07:00'"}.items():
+            server.administer(f"SET GLOBAL {name} = %s", value)
+        yield server
+    finally:
+        server.remove()
+
+
+def test_a_servers_defaults_change_nothing(perverse_server, tmp_path):
+    run("store_contract", **environment(MysqlStore(perverse_server, perverse_server.create_database("perverse"), tmp_path)))
 
 
 @pytest.mark.parametrize("way", ["plain", "tls"])
