@@ -159,6 +159,9 @@ static void check_store(struct loading *loading, const struct section *section)
     if (store->kind == NULL || store->uri == NULL) {
         return;
     }
+    if (store->is_pooled && strcmp(store->kind, "postgresql") != 0) {
+        COMPLAIN(loading, section, "pooled", " = true has no meaning for %s; leave it out", store->kind);
+    }
     if (strcmp(store->kind, "sqlite") == 0) {
         if (section_has(section, "password")) {
             COMPLAIN(loading, section, "password", " has no meaning for %s; leave it out", store->kind);

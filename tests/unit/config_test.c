@@ -850,6 +850,8 @@ static void test_literal_secrets(void **state)
     expect_only(
         KAFKA "stores = { main = { kind = \"sqlite\"; uri = \"x\"; password = \"env:READSIDE_TEST_SECRET\"; }; };\n" PIPELINE(""),
         "test.conf:2: stores.main.password has no meaning for sqlite; leave it out");
+    expect_only(KAFKA "stores = { main = { kind = \"mysql\"; uri = \"mysql://u@h/d\"; pooled = true; }; };\n" PIPELINE(""),
+                "test.conf:2: stores.main.pooled = true has no meaning for mysql; leave it out");
 }
 
 static void test_secrets_that_cannot_be_had(void **state)
