@@ -210,6 +210,40 @@ static int refuse_read_only(struct my_store *my, struct error *ret_error)
                      "the server is a replica or read-only; name the primary in the uri", ret_error);
 }
 
+static bool is_running(MYSQL_RES *rows, MYSQL_ROW row)
+{
+    MYSQL_FIELD *fields = mysql_fetch_fields(rows);
+
+    for (unsigned i = 0; i < mysql_num_fields(rows); i++)
+        if ((strstr(fields[i].name, "_IO_Running") != NULL || strstr(fields[i].name, "_SQL_Running") != NULL) &&
+            strstr(fields[i].name, "_State") == NULL && row[i] != NULL && strcmp(row[i], "No") != 0)
+            return true;
+    return false;
+}
+
+/* What another server writes here passes by the fence, also where this one takes writes as well. Who may not see it (1227) is let
+ * be, as nobody needs that privilege else. */
+static int refuse_replica(struct my_store *my, struct error *ret_error)
+{
+    struct error failure = {0};
+    MYSQL_RES *rows;
+    MYSQL_ROW row;
+    int result = my_query(my, my->is_mariadb ? "SHOW ALL REPLICAS STATUS" : "SHOW REPLICA STATUS", &rows, &failure);
+
+    if (result != 0 && (strcmp(failure.code, "1227") == 0 || strcmp(failure.code, "1064") == 0)) /* 1064: MySQL before 8.0.22 */
+        return 0;
+    if (result != 0) {
+        if (ret_error != NULL)
+            *ret_error = failure;
+        return result;
+    }
+    while (result == 0 && (row = mysql_fetch_row(rows)) != NULL)
+        if (is_running(rows, row))
+            result = error_set(ret_error, ERROR_CONFIG, "the server replicates from another one; name the primary in the uri");
+    mysql_free_result(rows);
+    return result;
+}
+
 /* Two nodes that both accept writes settle conflicts at COMMIT, not by the locks that the fence stands on. */
 static int refuse_several_primaries(struct my_store *my, struct error *ret_error)
 {
@@ -256,8 +290,8 @@ static int name_backend(struct my_store *my, struct error *ret_error)
 int my_connect(struct my_store *my, struct error *ret_error)
 {
     static int (*const steps[])(struct my_store *, struct error *) = {
-        open_connection,  check_version,           set_session, check_session,
-        refuse_read_only, refuse_several_primaries, name_backend,
+        open_connection,  check_version,  set_session,              check_session,
+        refuse_read_only, refuse_replica, refuse_several_primaries, name_backend,
     };
     int result = 0;
 

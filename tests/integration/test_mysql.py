@@ -34,6 +34,26 @@ def test_a_read_only_server_is_waited_for(scene, store):
 
 
 @both
+def test_a_replica_that_takes_writes_is_refused(scene, store):
+    """Where the user may see that it is one. One that has been a replica is a server like others."""
+    is_mariadb = store.server.kind == "mariadb"
+    source, host, privilege = ("MASTER", "MASTER", "REPLICA MONITOR") if is_mariadb else ("REPLICATION SOURCE", "SOURCE", "REPLICATION CLIENT")
+    config = scene(store).config()
+    store.server.administer(f"CHANGE {source} TO {host}_HOST = '127.0.0.1', {host}_PORT = 1, {host}_USER = 'nobody'")
+    store.server.administer(f"GRANT {privilege} ON *.* TO {store.server.user}")
+    try:
+        store.server.administer("START REPLICA")
+        refused = readside("check", config)
+        assert refused.returncode == 78 and "replicates from another" in refused.stdout + refused.stderr, refused
+        store.server.administer("STOP REPLICA")
+        assert readside("check", config).returncode == 0
+    finally:
+        store.server.administer("STOP REPLICA")
+        store.server.administer("RESET REPLICA ALL")
+        store.server.administer(f"REVOKE {privilege} ON *.* FROM {store.server.user}")
+
+
+@both
 def test_the_certificate_is_verified(scene, store, tmp_path):
     made = scene(store)
     uri, stranger = store.config()["uri"], tmp_path / "stranger.pem"
@@ -54,7 +74,7 @@ def test_a_restart_is_waited_for_over_tls(scene, store):
     records = list(oracle.random_events(20000, 500))
     made.produce(records)
     worker = made.worker(store={"uri": f"{store.config()['uri']}?tls=verified&ssl-ca={store.server.ca}"})
-    eventually(lambda: store.query("SELECT 1 FROM accounts LIMIT 1"), 30)
+    eventually(lambda: any(row[0] > 0 for row in made.positions().values()), 30)
     store.server.restart("immediate")
     made.produce(more := list(oracle.random_events(20000, 500, seed=2)))
     made.agrees(oracle.Bank(records).feed(more))
