@@ -52,7 +52,8 @@ static int set_options(struct my_store *my, struct error *ret_error)
     const struct store_settings *settings = &my->store.settings;
     unsigned connect = seconds_of(settings->connect_timeout_us), local_infile = 0, protocol = MYSQL_PROTOCOL_TCP;
     unsigned answer = seconds_of(my_statement_us(my)) + PATIENCE_SECONDS;
-    bool is_asked = my->uri.ca != NULL || my->uri.is_verified || my->uri.is_unverified;
+    bool is_asked = my->uri.ca != NULL || my->uri.certificate != NULL || my->uri.key != NULL || my->uri.is_verified ||
+                    my->uri.is_unverified;
     bool is_plain = my->uri.is_plain || (my_uri_is_local(&my->uri) && !is_asked);
     MYSQL *connection = my->connection;
 
@@ -68,10 +69,10 @@ static int set_options(struct my_store *my, struct error *ret_error)
     return my_client_set_tls(connection, &my->uri, is_plain, ret_error);
 }
 
-/* A machine that vanishes must not keep us waiting for as long as TCP would. */
+/* A machine that vanishes must not keep us waiting for as long as TCP would: idle, too, it is noticed within ten seconds. */
 static void watch_peer(int fd)
 {
-    const int on = 1, idle = 5, interval = 2, count = 3, user_timeout = TCP_USER_TIMEOUT_MS;
+    const int on = 1, idle = 4, interval = 2, count = 3, user_timeout = TCP_USER_TIMEOUT_MS;
 
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);

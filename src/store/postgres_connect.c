@@ -68,7 +68,7 @@ static int begin_connection(struct postgres *pg, const char *sslmode)
     snprintf(connect_timeout, sizeof connect_timeout, "%d", (int)(settings->connect_timeout_us / 1000000) + 1);
     put(&parameters, "connect_timeout", connect_timeout);
     put(&parameters, "tcp_user_timeout", user_timeout);
-    put(&parameters, "keepalives_idle", "5");
+    put(&parameters, "keepalives_idle", "4");
     put(&parameters, "keepalives_interval", "2");
     put(&parameters, "keepalives_count", "3");
     put(&parameters, "target_session_attrs", "read-write");
