@@ -16,12 +16,12 @@ int my_out_of_memory(struct error *ret_error)
     return error_set(ret_error, ERROR_BUG, "out of memory");
 }
 
-/* ---- Operations ---- */
-
-static int not_connected(struct error *ret_error)
+int my_not_connected(struct error *ret_error)
 {
     return error_set(ret_error, ERROR_TRANSIENT, "not connected to the server");
 }
+
+/* ---- Operations ---- */
 
 static int64_t in_us(int64_t us)
 {
@@ -32,7 +32,7 @@ static int64_t in_us(int64_t us)
 static int begin(struct my_store *my, my_job job, struct error *ret_error)
 {
     if (!my->is_connected)
-        return not_connected(ret_error);
+        return my_not_connected(ret_error);
     my->is_connecting = false;
     my_thread_post(my->thread, job, INT64_MAX);
     return 0;
@@ -174,7 +174,7 @@ static int run(struct store *store, my_job job, struct error *ret_error)
     struct my_store *my = my_of(store);
 
     if (!my->is_connected)
-        return not_connected(ret_error);
+        return my_not_connected(ret_error);
     arena_reset(my->arena);
     return my_run(my, job, ret_error);
 }

@@ -91,6 +91,7 @@ struct my_store {
     size_t n_starts;
     bool is_first;
     struct store_write write;
+    bool is_found; /* its positions, as they must be */
     struct store_read read;
     struct my_found *found;
     size_t n_found, found_capacity;
@@ -108,6 +109,7 @@ static inline struct my_store *my_of(struct store *store)
 }
 
 int my_out_of_memory(struct error *ret_error);
+int my_not_connected(struct error *ret_error);
 void my_free(struct my_store *my); /* all of it; its thread has ended */
 
 /* ---- mysql_thread.c ---- */
@@ -140,7 +142,9 @@ bool my_uri_is_local(const struct my_uri *uri);
 
 /* ---- mysql_client.c: where the two client libraries differ ---- */
 
-int my_client_set_tls(MYSQL *connection, const struct my_uri *uri, bool is_plain, struct error *ret_error);
+/* Before connecting: no TLS where is_plain, else as the URI has it, verified unless it says otherwise. CONFIG. */
+int my_client_set_tls(MYSQL *connection, const struct my_uri *uri, bool is_plain, struct error *ret_error) MUST_CHECK;
+/* The connection's descriptor, which stays the client library's. */
 int my_client_socket(MYSQL *connection);
 
 /* ---- mysql_connect.c ---- */
@@ -211,10 +215,17 @@ int my_claim(struct my_store *my, struct error *ret_error); /* jobs */
 int my_insert(struct my_store *my, struct error *ret_error);
 int my_release(struct my_store *my, struct error *ret_error);
 int my_list(struct my_store *my, struct error *ret_error);
-/* The compare-and-set of a write: runs the work in a transaction that it opens. */
-int my_move(struct my_store *my, my_job work, struct error *ret_error) MUST_CHECK;
+/* my->order: indexes of n items by topic and partition. */
+int my_put_in_order(struct my_store *my, size_t n, const char *(*topic_of)(const struct my_store *, size_t),
+                    int32_t (*partition_of)(const struct my_store *, size_t), struct error *ret_error) MUST_CHECK;
+void my_print_owner(const struct my_store *my, struct buffer *sql);
 void my_print_scope(const struct my_store *my, struct buffer *sql); /* pipeline = ... AND version = ... */
 void my_print_place(const struct my_store *my, struct buffer *sql, const char *topic, int32_t partition); /* ... AND topic = ... */
+
+/* ---- mysql_moves.c ---- */
+
+/* The compare-and-set of a write: runs the work in a transaction that it opens. FENCED: it does not hold. */
+int my_move(struct my_store *my, my_job work, struct error *ret_error) MUST_CHECK;
 
 /* ---- mysql_operate.c ---- */
 

@@ -1,5 +1,5 @@
 /*
- * mysql_positions - first positions, claims, resolves, releases, and the compare-and-set of a write. See mysql.h.
+ * mysql_positions - first positions, claims, resolves and releases. See mysql.h.
  *
  * Each position has statements of its own, by its whole key: a list of keys would make the server look at other tasks' rows, and
  * wait for their locks. They go in one text, in the order of topic and partition, so that tasks that meet wait and cannot deadlock.
@@ -35,16 +35,15 @@ void my_print_place(const struct my_store *my, struct buffer *sql, const char *t
     buffer_printf(sql, " AND part = %" PRId32, partition);
 }
 
-static void print_owner(const struct my_store *my, struct buffer *sql)
+void my_print_owner(const struct my_store *my, struct buffer *sql)
 {
     my_print_bytes(sql, my->store.scope.owner, 16);
 }
 
 /* ---- Order ---- */
 
-/* Indexes of the items by topic and partition; moves and positions begin with both. */
-static int put_in_order(struct my_store *my, size_t n, const char *(*topic_of)(const struct my_store *, size_t),
-                        int32_t (*partition_of)(const struct my_store *, size_t), struct error *ret_error)
+int my_put_in_order(struct my_store *my, size_t n, const char *(*topic_of)(const struct my_store *, size_t),
+                    int32_t (*partition_of)(const struct my_store *, size_t), struct error *ret_error)
 {
     if (n > my->order_capacity) {
         size_t *grown = realloc(my->order, n * sizeof *grown);
@@ -78,16 +77,6 @@ static const char *topic_of_position(const struct my_store *my, size_t i)
 static int32_t partition_of_position(const struct my_store *my, size_t i)
 {
     return my->positions[i].partition;
-}
-
-static const char *topic_of_move(const struct my_store *my, size_t i)
-{
-    return my->write.moves[i].topic;
-}
-
-static int32_t partition_of_move(const struct my_store *my, size_t i)
-{
-    return my->write.moves[i].partition;
 }
 
 /* ---- Results ---- */
@@ -163,17 +152,17 @@ static void print_take(struct my_store *my, const struct store_position *positio
     my_print_place(my, sql, position->topic, position->partition);
     if (my->is_resolve) {
         buffer_puts(sql, " AND owner = ");
-        print_owner(my, sql);
+        my_print_owner(my, sql);
     }
     buffer_puts(sql, " FOR UPDATE; UPDATE readside_positions SET epoch = epoch + 1, owner = ");
-    print_owner(my, sql);
+    my_print_owner(my, sql);
     buffer_puts(sql, ", backend = ");
     my_print_string(sql, my->backend[0] == '\0' ? NULL : my->backend);
     buffer_printf(sql, "%s, updated_at = UTC_TIMESTAMP(6) WHERE ", my->is_resolve ? "" : ", claimed_at = UTC_TIMESTAMP(6)");
     my_print_place(my, sql, position->topic, position->partition);
     if (my->is_resolve) {
         buffer_puts(sql, " AND owner = ");
-        print_owner(my, sql);
+        my_print_owner(my, sql);
     }
 }
 
@@ -204,7 +193,7 @@ static int look_for_own(struct my_store *my, struct error *ret_error)
         buffer_puts(&my->sql, i > 0 ? "; SELECT 1 FROM readside_positions WHERE " : "SELECT 1 FROM readside_positions WHERE ");
         my_print_place(my, &my->sql, position->topic, position->partition);
         buffer_puts(&my->sql, " AND owner = ");
-        print_owner(my, &my->sql);
+        my_print_owner(my, &my->sql);
     }
     result = my->n_order == 0 ? 0 : my_script(my, &my->sql, keep_own, &n_kept, ret_error);
     my->n_order = n_kept;
@@ -215,7 +204,7 @@ static int look_for_own(struct my_store *my, struct error *ret_error)
  * taken: nothing keeps another from making the first positions in between. */
 static int take(struct my_store *my, struct error *ret_error)
 {
-    int result = put_in_order(my, my->n_positions, topic_of_position, partition_of_position, ret_error);
+    int result = my_put_in_order(my, my->n_positions, topic_of_position, partition_of_position, ret_error);
 
     if (result == 0)
         result = my->is_resolve ? look_for_own(my, ret_error) : my_ask_version(my, ret_error);
@@ -268,7 +257,7 @@ static int kill_holders(struct my_store *my, struct error *ret_error)
         buffer_puts(&my->sql, " AND backend IS NOT NULL AND IS_USED_LOCK(backend) <> CONNECTION_ID()");
         if (my->is_resolve) {
             buffer_puts(&my->sql, " AND owner = ");
-            print_owner(my, &my->sql);
+            my_print_owner(my, &my->sql);
         }
     }
     result = my_script(my, &my->sql, add_holder, &holders, ret_error);
@@ -312,110 +301,16 @@ static int give_up(struct my_store *my, struct error *ret_error)
         buffer_puts(&my->sql, "UPDATE readside_positions SET owner = NULL, updated_at = UTC_TIMESTAMP(6) WHERE ");
         my_print_place(my, &my->sql, position->topic, position->partition);
         buffer_puts(&my->sql, " AND owner = ");
-        print_owner(my, &my->sql);
+        my_print_owner(my, &my->sql);
     }
     return my->n_positions == 0 ? 0 : my_script(my, &my->sql, NULL, NULL, ret_error);
 }
 
 int my_release(struct my_store *my, struct error *ret_error)
 {
-    int result = put_in_order(my, my->n_positions, topic_of_position, partition_of_position, ret_error);
+    int result = my_put_in_order(my, my->n_positions, topic_of_position, partition_of_position, ret_error);
 
     return result == 0 ? my_transaction(my, NULL, give_up, ret_error) : result;
-}
-
-/* ---- Moves ---- */
-
-/* An error of both servers (1242) where the condition before it does not hold, so that no statement behind it is run. */
-#define OR_END_HERE ", 1, (SELECT 1 UNION SELECT 2))"
-#define ENDED_HERE "1242"
-
-static void print_move_place(struct my_store *my, const struct store_move *move)
-{
-    my_print_place(my, &my->sql, move->topic, move->partition);
-    buffer_printf(&my->sql, " AND epoch = %" PRId64 " AND next_offset = %" PRId64 " AND owner = ", move->epoch, move->base);
-    print_owner(my, &my->sql);
-}
-
-static void print_move(struct my_store *my, const struct store_move *move)
-{
-    struct buffer *sql = &my->sql;
-
-    buffer_printf(sql,
-                  "; UPDATE readside_positions SET next_offset = %" PRId64
-                  ", commit_seq = commit_seq + 1, events = events + %" PRId64 ", leader_epoch = %" PRId32
-                  ", state = '%s', halt_kind = ",
-                  move->next, move->events, move->leader_epoch, move->halt_kind == NULL ? "running" : "halted");
-    my_print_string(sql, move->halt_kind);
-    buffer_puts(sql, ", halt_reason = ");
-    my_print_words(sql, move->halt_reason);
-    buffer_puts(sql, ", updated_at = UTC_TIMESTAMP(6) WHERE ");
-    print_move_place(my, move);
-}
-
-/* A text that arrives late, when its sender has been fenced, must lock nothing: an update that had to wait keeps the row locked
- * though its condition finds none. So a look comes first, without a lock, and ends the text. */
-static void print_moves(struct my_store *my)
-{
-    buffer_puts(&my->sql, "; SELECT IF((SELECT COUNT(*) FROM readside_positions WHERE ");
-    for (size_t i = 0; i < my->n_order; i++) {
-        buffer_puts(&my->sql, i > 0 ? " OR " : "");
-        print_move_place(my, &my->write.moves[my->order[i]]);
-    }
-    buffer_printf(&my->sql, ") = %zu" OR_END_HERE, my->n_order);
-    for (size_t i = 0; i < my->n_order; i++)
-        print_move(my, &my->write.moves[my->order[i]]);
-}
-
-static int refuse_move(const struct store_move *move, struct error *ret_error)
-{
-    return error_set(ret_error, ERROR_FENCED, "%s/%" PRId32 ": the position is no longer this task's, or has been moved",
-                     move->topic, move->partition);
-}
-
-/* The look, then an update each. */
-static int judge_moves(struct my_store *my, void *context, size_t index, MYSQL_RES *rows, uint64_t n_affected,
-                       struct error *ret_error)
-{
-    (void)context, (void)rows;
-    return index == 0 || n_affected == 1 ? 0 : refuse_move(&my->write.moves[my->order[index - 1]], ret_error);
-}
-
-static int judge_look(struct my_store *my, void *context, size_t index, MYSQL_RES *rows, uint64_t n_affected,
-                      struct error *ret_error)
-{
-    (void)context, (void)n_affected;
-    return rows != NULL && mysql_fetch_row(rows) != NULL ? 0 : refuse_move(&my->write.moves[my->order[index]], ret_error);
-}
-
-/* Which of them it is that the look did not find. */
-static int name_fenced(struct my_store *my, struct error *ret_error)
-{
-    int result;
-
-    buffer_clear(&my->sql);
-    for (size_t i = 0; i < my->n_order; i++) {
-        buffer_puts(&my->sql, i > 0 ? "; SELECT 1 FROM readside_positions WHERE " : "SELECT 1 FROM readside_positions WHERE ");
-        print_move_place(my, &my->write.moves[my->order[i]]);
-    }
-    result = my_script(my, &my->sql, judge_look, NULL, ret_error);
-    return result == 0 ? refuse_move(&my->write.moves[my->order[0]], ret_error) : result;
-}
-
-int my_move(struct my_store *my, my_job work, struct error *ret_error)
-{
-    static const struct my_opening moves = {.print = print_moves, .on_result = judge_moves};
-    struct error failure = {0};
-    int result = put_in_order(my, my->write.n_moves, topic_of_move, partition_of_move, ret_error);
-
-    if (result != 0)
-        return result;
-    result = my_transaction(my, my->n_order == 0 ? NULL : &moves, work, &failure);
-    if (result == ERROR_BUG && strcmp(failure.code, ENDED_HERE) == 0)
-        return name_fenced(my, ret_error);
-    if (result != 0 && ret_error != NULL)
-        *ret_error = failure;
-    return result;
 }
 
 /* ---- First positions ---- */

@@ -30,10 +30,11 @@ static int class_of_number(unsigned number)
         {ERROR_TRANSIENT, {1040, 1203, 1226}},             /* too many connections */
         {ERROR_TRANSIENT, {1290, 1792, 1836}},             /* read-only: find the new primary */
         {ERROR_TRANSIENT, {1053, 1927, 3032, 4031}},       /* on its way out */
-        {ERROR_POISON, {1048, 1062, 1264, 1292, 1300, 1364, 1366, 1367, 1406, 1441, 1690, 3140}}, /* values */
+        {ERROR_POISON, {1048, 1062, 1264, 1292, 1300, 1366, 1367, 1406, 1441, 1690, 3140}}, /* values */
         {ERROR_POISON, {3819, 4025, 1644, 1153}},                   /* CHECK, SIGNAL; too large for a packet */
         {ERROR_CONFIG, {1044, 1045, 1049, 1095, 1142, 1143, 1227}}, /* login and privileges */
-        {ERROR_CONFIG, {1054, 1146, 1115, 1193, 1273, 1665}},       /* what the server, or the schema, lacks */
+        {ERROR_CONFIG, {1130, 1820, 1862, 3118, 4151}},             /* host not allowed, password expired, account locked */
+        {ERROR_CONFIG, {1054, 1146, 1115, 1193, 1273, 1364, 1665}}, /* what the server, or the schema, lacks */
         {ERROR_CONFIG, {2019, 2059, 2061}},                         /* character set, ways to log in */
         {ERROR_BUG, {1064}},                                        /* syntax */
     };
@@ -119,11 +120,6 @@ int my_statement_error(struct my_store *my, MYSQL_STMT *statement, struct error 
     return judge(my, mysql_stmt_errno(statement), mysql_stmt_sqlstate(statement), mysql_stmt_error(statement), ret_error);
 }
 
-static int not_connected(struct error *ret_error)
-{
-    return error_set(ret_error, ERROR_TRANSIENT, "not connected to the server");
-}
-
 /* ---- Statements ---- */
 
 void my_await(struct my_store *my)
@@ -138,7 +134,7 @@ void my_await(struct my_store *my)
 static int run(struct my_store *my, const char *sql, size_t size, struct error *ret_error)
 {
     if (my->connection == NULL)
-        return not_connected(ret_error);
+        return my_not_connected(ret_error);
     my_await(my);
     return mysql_real_query(my->connection, sql, size) == 0 ? 0 : my_error(my, ret_error);
 }
@@ -199,7 +195,7 @@ int my_send(struct my_store *my, const struct buffer *sql, struct error *ret_err
     if (buffer_failed(sql))
         return my_out_of_memory(ret_error);
     if (my->connection == NULL)
-        return not_connected(ret_error);
+        return my_not_connected(ret_error);
     my_await(my);
     return mysql_send_query(my->connection, sql->data, sql->size) == 0 ? 0 : my_error(my, ret_error);
 }

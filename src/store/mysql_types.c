@@ -183,8 +183,7 @@ void my_print_bytes(struct buffer *sql, const void *data, size_t size)
     buffer_putc(sql, '\'');
 }
 
-/* YYYY-MM-DD HH:MM:SS.ffffff; the fold has judged the year. */
-/* "2026-11-23 04:00:00.000000", "2026-11-23" */
+/* "2026-11-23 04:00:00.000000", "2026-11-23"; the fold has judged the year. */
 static void print_time(const struct column *column, const struct cell *cell, char ret_text[TEXT_TIMESTAMP_SIZE])
 {
     if (column->type == RS_DATE) {

@@ -359,6 +359,8 @@ static void test_errors_by_class(void **state)
         {1366, ERROR_POISON, false, NULL},    {1048, ERROR_POISON, false, NULL},    {1062, ERROR_POISON, false, NULL},
         {1690, ERROR_POISON, false, NULL},    {3140, ERROR_POISON, false, NULL},    {4025, ERROR_POISON, false, NULL},
         {3819, ERROR_POISON, false, NULL},    {1644, ERROR_POISON, false, NULL},    {1142, ERROR_CONFIG, false, NULL},
+        {1364, ERROR_CONFIG, false, NULL},    {1130, ERROR_CONFIG, false, NULL},    {1862, ERROR_CONFIG, false, NULL},
+        {3118, ERROR_CONFIG, false, NULL},    {1242, ERROR_BUG, false, NULL}, /* of the rows: nobody is fenced */
         {1146, ERROR_CONFIG, false, NULL},    {1054, ERROR_CONFIG, false, NULL},    {1665, ERROR_CONFIG, false, NULL},
         {1064, ERROR_BUG, false, NULL},       {9999, ERROR_BUG, false, NULL},       {9999, ERROR_POISON, false, "22999"},
         {9999, ERROR_TRANSIENT, false, "40999"}, {1290, ERROR_TRANSIENT, true, NULL}, {1927, ERROR_TRANSIENT, true, NULL},
@@ -779,6 +781,8 @@ static void test_remote_servers_must_prove_themselves(void **state)
     FAILS(scene, ERROR_CONFIG, "certificate", connect_to(scene, uri, password));
     snprintf(uri, sizeof uri, "%.*s?tls=unverified", bare, scene->uri);
     OK(scene, connect_to(scene, uri, password));
+    snprintf(uri, sizeof uri, "%.*s?ssl-cert=/nowhere&ssl-key=/nowhere", bare, scene->uri); /* who has one wants TLS */
+    FAILS(scene, ERROR_CONFIG, "cannot connect", connect_to(scene, uri, password));
     if (ca != NULL) {
         snprintf(uri, sizeof uri, "%.*s?tls=verified&ssl-ca=%s", bare, scene->uri, ca);
         OK(scene, connect_to(scene, uri, password));
