@@ -192,23 +192,24 @@ static int check_session(struct my_store *my, struct error *ret_error)
 
 /* ---- What cannot be exactly-once ---- */
 
-/* CONFIG, and those words, where the query answers anything. */
-static int refuse_if(struct my_store *my, const char *sql, const char *words, struct error *ret_error)
+/* That class, and those words, where the query answers anything. */
+static int refuse_if(struct my_store *my, const char *sql, int class, const char *words, struct error *ret_error)
 {
     MYSQL_RES *rows;
     int result = my_query(my, sql, &rows, ret_error);
 
     if (result == 0 && rows != NULL && mysql_num_rows(rows) > 0)
-        result = error_set(ret_error, ERROR_CONFIG, "%s", words);
+        result = error_set(ret_error, class, "%s", words);
     mysql_free_result(rows);
     return result;
 }
 
-/* Asked in this way, for newer MariaDB has more than two answers and SELECT gives them other names. */
+/* It may be so for the time of a switch-over only. Asked in this way, for newer MariaDB has more than two answers and SELECT gives
+ * them other names. */
 static int refuse_read_only(struct my_store *my, struct error *ret_error)
 {
     return refuse_if(my, "SHOW GLOBAL VARIABLES WHERE variable_name IN ('read_only', 'innodb_read_only') AND value <> 'OFF'",
-                     "the server is a replica or read-only; name the primary in the uri", ret_error);
+                     ERROR_TRANSIENT, "the server is a replica or read-only; name the primary in the uri", ret_error);
 }
 
 static bool is_running(MYSQL_RES *rows, MYSQL_ROW row)
@@ -265,7 +266,7 @@ static int refuse_several_primaries(struct my_store *my, struct error *ret_error
     if (result != 0)
         return result;
     return refuse_if(my, "SHOW GLOBAL VARIABLES WHERE variable_name = 'group_replication_single_primary_mode' AND value = 'OFF'",
-                     "group replication runs with several primaries; set it to single-primary mode", ret_error);
+                     ERROR_CONFIG, "group replication runs with several primaries; set it to single-primary mode", ret_error);
 }
 
 /* Positions record this lock's name: who finds them held asks which connection has it, and can end that one. Connection numbers

@@ -116,10 +116,10 @@ static const char *find_state(const char *message)
 static int refused(struct postgres *pg, struct error *ret_error)
 {
     static const char *const lasting[] = {"28", "3D", "42"}; /* SQLSTATE: authentication, no such database, privileges */
-    static const char *const words[] = {"no password supplied",     "root certificate",     "certificate verify failed",
-                                        "does not support SSL",     "session is read-only", "hot standby mode",
-                                        "server certificate for",   "private key file",     "certificate file",
-                                        "invalid port number",      "invalid integer value", " value: \""};
+    static const char *const words[] = {"no password supplied", "root certificate",       "certificate verify failed",
+                                        "does not support SSL", "server certificate for", "private key file",
+                                        "certificate file",     "invalid port number",    "invalid integer value",
+                                        " value: \""};
     const char *message = PQerrorMessage(pg->connection), *state = find_state(message);
     int class = ERROR_TRANSIENT;
 
@@ -129,7 +129,7 @@ static int refused(struct postgres *pg, struct error *ret_error)
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (strstr(message, words[i]) != NULL)
             class = ERROR_CONFIG;
-    if (strstr(message, "session is read-only") != NULL || strstr(message, "hot standby mode") != NULL)
+    if (strstr(message, "session is read-only") != NULL || strstr(message, "hot standby mode") != NULL) /* a switch-over? */
         error_set(ret_error, class, "cannot connect to PostgreSQL: the server is a replica or read-only; name the primary in the uri");
     else
         pg_lost(pg, class, "cannot connect to PostgreSQL", ret_error);
@@ -139,16 +139,17 @@ static int refused(struct postgres *pg, struct error *ret_error)
 
 static int try_host(struct postgres *pg, struct error *ret_error);
 
-/* The primary may be the host that is away, whatever the others are: that one's failure counts, and the others' refusal is told. */
+/* The primary may be the host that is away, whatever the others are: that one's failure counts, and the others' are told. */
 static void note_failure(struct postgres *pg, const struct error *failure)
 {
     struct error first = pg->failure;
+    bool is_first = first.class == ERROR_TRANSIENT;
 
-    if (first.class != ERROR_TRANSIENT)
+    if (!is_first)
         pg->failure = *failure;
-    if (first.class != 0 && first.class != failure->class)
-        error_set(&pg->failure, pg->failure.class, "%s; another host of the list: %s", pg->failure.text,
-                  first.class == pg->failure.class ? failure->text : first.text);
+    if (first.class != 0)
+        error_set(&pg->failure, pg->failure.class, "%s; another host of the list: %s", is_first ? first.text : failure->text,
+                  is_first ? failure->text : first.text);
 }
 
 /* The end when it was the last of the list. A later attempt begins behind the host that failed. */
@@ -219,7 +220,7 @@ static int connected(struct postgres *pg, struct error *ret_error)
     if (pg_failed_at(pg) < pg->n_sent)
         pg_first_error(pg, &why);
     else if (strcmp(PQgetvalue(pg->results[0], 0, 0), "true") == 0 || strcmp(PQgetvalue(pg->results[0], 0, 1), "on") == 0)
-        error_set(&why, ERROR_CONFIG, "the server is a replica or read-only; name the primary in the uri");
+        error_set(&why, ERROR_TRANSIENT, "the server is a replica or read-only; name the primary in the uri");
     else if (strcmp(PQgetvalue(pg->results[0], 0, 2), "UTF8") != 0 && strcmp(PQgetvalue(pg->results[0], 0, 2), "SQL_ASCII") != 0)
         error_set(&why, ERROR_CONFIG, "the database's encoding is %s, which cannot hold every text; it must be UTF8",
                   PQgetvalue(pg->results[0], 0, 2));

@@ -144,8 +144,8 @@ void store_on_wait(struct store *store, void (*on_wait)(void *context), void *co
 /* ---- Operations: start, then poll until it is not STORE_BUSY ---- */
 
 /*
- * Connects and sets the session up (time limits, isolation, read-write check). TRANSIENT: not reachable now. CONFIG: wrong
- * password, unknown database, a replica, a server too old, settings that cannot be exactly-once.
+ * Connects and sets the session up (time limits, isolation, read-write check). TRANSIENT: not reachable now, or read-only, as in a
+ * switch-over. CONFIG: wrong password, unknown database, a server too old, settings that cannot be exactly-once.
  */
 int store_start_connect(struct store *store, struct error *ret_error) MUST_CHECK;
 

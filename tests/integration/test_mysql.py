@@ -34,6 +34,28 @@ def test_a_read_only_server_is_waited_for(scene, store):
 
 
 @both
+def test_a_start_waits_for_a_read_only_server(scene, store):
+    """A task that begins within the switch-over ends nothing."""
+    made = scene(store, tasks=2)
+    records = list(oracle.random_events(1000, 50))
+    made.produce(records)
+    worker = made.worker()
+    made.reaches_end()
+    store.server.administer("SET GLOBAL read_only = ON")
+    try:
+        worker.kill_task()
+        eventually(lambda: worker.lines("cannot start yet; trying again.*replica or read-only; name the primary"), 30)
+        refused = readside("check", worker.config)
+        assert refused.returncode == 78 and "name the primary in the uri" in refused.stdout, refused
+    finally:
+        store.server.administer("SET GLOBAL read_only = OFF")
+    more = list(oracle.random_events(500, 50, seed=2))
+    made.produce(more)
+    made.agrees(oracle.Bank(records).feed(more))
+    assert worker.is_running()
+
+
+@both
 def test_a_replica_that_takes_writes_is_refused(scene, store):
     """Where the user may see that it is one. One that has been a replica is a server like others."""
     is_mariadb = store.server.kind == "mariadb"
