@@ -213,6 +213,8 @@ bool my_is_exact_collation(const char *name);
 
 int my_claim(struct my_store *my, struct error *ret_error); /* jobs */
 int my_insert(struct my_store *my, struct error *ret_error);
+/* CONFIG where a table holds rows though the version has no position at all. */
+int my_refuse_filled(struct my_store *my, struct error *ret_error);
 int my_release(struct my_store *my, struct error *ret_error);
 int my_list(struct my_store *my, struct error *ret_error);
 /* my->order: indexes of n items by topic and partition. */

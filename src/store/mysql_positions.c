@@ -315,8 +315,7 @@ int my_release(struct my_store *my, struct error *ret_error)
 
 /* ---- First positions ---- */
 
-/* None of the tables may hold rows when the version has no position at all. */
-static int refuse_filled(struct my_store *my, struct error *ret_error)
+int my_refuse_filled(struct my_store *my, struct error *ret_error)
 {
     const struct store_scope *scope = &my->store.scope;
     int result = 0;
@@ -378,7 +377,7 @@ static int insert_all(struct my_store *my, struct error *ret_error)
     int result = my_enter_version(my, ret_error);
 
     if (result == 0 && my->is_first)
-        result = refuse_filled(my, ret_error);
+        result = my_refuse_filled(my, ret_error);
     buffer_clear(&my->sql);
     for (size_t i = 0; i < my->n_starts && result == 0; i++) {
         const struct store_start *start = &my->starts[i];

@@ -114,5 +114,5 @@ int my_preflight(struct my_store *my, struct error *ret_error)
         store_table_name(scope, table, name);
         result = preflight_table(my, name, table->columns[table->keys[0]].name, true, ret_error);
     }
-    return result;
+    return result == 0 ? my_refuse_filled(my, ret_error) : result;
 }

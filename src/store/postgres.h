@@ -51,6 +51,10 @@ enum pg_oid {
  */
 #define PG_MARK "readside: "
 
+/* Of the table %s: it holds rows though the version ($1 pipeline, $2 version) has no position at all. */
+#define PG_IS_FILLED                                                                                                               \
+    "EXISTS (SELECT 1 FROM \"%s\") AND NOT EXISTS (SELECT 1 FROM readside_positions WHERE pipeline = $1 AND version = $2)"
+
 enum { PG_HOST_SIZE = 256 };
 
 /* One host of a list. NULL: not given. */

@@ -289,10 +289,7 @@ static int send_looks(struct postgres *pg, struct error *ret_error)
         if (scope->tables[i].is_omitted)
             continue;
         store_table_name(scope, &scope->tables[i], name);
-        snprintf(sql, sizeof sql,
-                 "SELECT 1 / (CASE WHEN EXISTS (SELECT 1 FROM \"%s\") AND NOT EXISTS "
-                 "(SELECT 1 FROM readside_positions WHERE pipeline = $1 AND version = $2) THEN 0 ELSE 1 END)",
-                 name);
+        snprintf(sql, sizeof sql, "SELECT 1 / (CASE WHEN " PG_IS_FILLED " THEN 0 ELSE 1 END)", name);
         pg_put_scope(&pg->parameters, scope);
         result = pg_send(pg, sql, &pg->parameters, false, ret_error);
         pg->n_looks++;

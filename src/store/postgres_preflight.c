@@ -5,7 +5,9 @@
  * Blocking; for start-up and commands. Never changes anything.
  */
 #include "store/postgres.h"
+#include "store/refusals.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct objection {
@@ -86,6 +88,25 @@ static int preflight_table(struct postgres *pg, const char *name, const char *pr
     return result;
 }
 
+static int refuse_filled(struct postgres *pg, const char *name, struct error *ret_error)
+{
+    struct pg_parameters parameters = {0};
+    PGresult *result;
+    char sql[400];
+    int class;
+
+    snprintf(sql, sizeof sql, "SELECT 1 WHERE " PG_IS_FILLED, name);
+    pg_put_scope(&parameters, &pg->store.scope);
+    result = pg_query(pg, sql, &parameters, &class, ret_error);
+    buffer_free(&parameters.bytes);
+    if (result == NULL)
+        return class;
+    if (PQntuples(result) > 0)
+        class = refuse_filled_table(&pg->store.scope, name, ret_error);
+    PQclear(result);
+    return class;
+}
+
 /* Of the host's tables the triggers are let be: people watch positions by them. */
 int pg_preflight(struct store *store, struct error *ret_error)
 {
@@ -105,6 +126,8 @@ int pg_preflight(struct store *store, struct error *ret_error)
             continue;
         store_table_name(&store->scope, &store->scope.tables[i], name);
         result = preflight_table(pg, name, "SELECT,INSERT,UPDATE,DELETE", !store->settings.allow_constraints, ret_error);
+        if (result == 0)
+            result = refuse_filled(pg, name, ret_error);
     }
     return result;
 }

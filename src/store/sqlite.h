@@ -138,6 +138,8 @@ int sqlite_add_functions(sqlite3 *connection);
 int sqlite_take_positions(struct sqlite *lite, struct error *ret_error);
 int sqlite_release_positions(struct sqlite *lite, struct error *ret_error);
 int sqlite_insert_positions(struct sqlite *lite, struct error *ret_error);
+/* CONFIG where a table holds rows though the version has no position at all. */
+int sqlite_refuse_filled(struct sqlite *lite, struct error *ret_error);
 int sqlite_move_positions(struct sqlite *lite, struct error *ret_error);
 int sqlite_list_positions(struct store *store, const struct store_position **ret_positions, size_t *ret_n,
                           struct error *ret_error);

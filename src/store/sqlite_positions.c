@@ -137,7 +137,7 @@ static int count(struct sqlite *lite, const char *sql, int64_t *ret_n, struct er
     return result;
 }
 
-static int check_empty(struct sqlite *lite, struct error *ret_error)
+int sqlite_refuse_filled(struct sqlite *lite, struct error *ret_error)
 {
     const struct store_scope *scope = &lite->store.scope;
     int64_t n = 0;
@@ -206,7 +206,7 @@ int sqlite_insert_positions(struct sqlite *lite, struct error *ret_error)
     int result = has == NULL ? sqlite_out_of_memory(ret_error) : sqlite_enter_version(lite, ret_error);
 
     if (result == 0 && lite->is_first)
-        result = check_empty(lite, ret_error);
+        result = sqlite_refuse_filled(lite, ret_error);
     for (size_t i = 0; i < lite->n_starts && result == 0 && lite->is_first; i++)
         result = topic_has_positions(lite, lite->starts[i].topic, &has[i], ret_error);
     for (size_t i = 0; i < lite->n_starts && result == 0; i++)

@@ -108,7 +108,7 @@ static int preflight_all(struct sqlite *lite, struct error *ret_error)
         store_table_name(scope, &scope->tables[i], name);
         result = preflight_table(lite, name, !lite->store.settings.allow_constraints, ret_error);
     }
-    return result;
+    return result == 0 ? sqlite_refuse_filled(lite, ret_error) : result;
 }
 
 int sqlite_preflight(struct store *store, struct error *ret_error)

@@ -212,7 +212,8 @@ int store_finish(struct store *store, struct error *ret_error) MUST_CHECK;
 
 /* ---- Commands and start-up: they block, within the settings' time limits ---- */
 
-/* What cannot be exactly-once or would fail later: tables that cannot roll back, triggers, missing privileges. Needs tables. */
+/* What cannot be exactly-once or would fail later: tables that cannot roll back, triggers, missing privileges, tables that hold rows
+ * though the version has no position. Needs tables. */
 int store_preflight(struct store *store, struct error *ret_error) MUST_CHECK;
 
 /* schema = "create": makes what is missing (host tables, NAME__vN, view NAME unless another version shows there), but for indexes of

@@ -187,6 +187,24 @@ static void test_a_check_tells_whose_tables_they_are(void **state)
     scene_free(scene);
 }
 
+/* Positions that somebody has deleted: what a start would refuse, a check finds. */
+static void test_rows_without_positions(void **state)
+{
+    struct scene *scene = scene_ready();
+
+    (void)state;
+    scene_execute(scene, "DELETE FROM readside_positions");
+    OK(scene, store_preflight(scene->store, &scene->error));
+    OK(scene, scene_insert_all(scene));
+    OK(scene, scene_claim(scene));
+    set(scene, account(scene, "acc-1"), BALANCE, money(100));
+    OK(scene, scene_write(scene, 1));
+    OK(scene, store_preflight(scene->store, &scene->error));
+    scene_execute(scene, "DELETE FROM readside_positions");
+    FAILS(scene, ERROR_CONFIG, "has no positions yet, but table accounts__v1 holds rows", store_preflight(scene->store, &scene->error));
+    scene_free(scene);
+}
+
 static void test_another_revision_changes_nothing(void **state)
 {
     struct scene *scene = scene_ready(), *newer = scene_beside(scene, 9);
@@ -309,6 +327,7 @@ int main(void)
         cmocka_unit_test(test_a_table_that_comes_late),
         cmocka_unit_test(test_reset_leaves_the_tables_of_others),
         cmocka_unit_test(test_a_check_tells_whose_tables_they_are),
+        cmocka_unit_test(test_rows_without_positions),
         cmocka_unit_test(test_another_revision_changes_nothing),
         cmocka_unit_test(test_a_read_of_a_table_that_is_gone),
     };
