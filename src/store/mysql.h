@@ -237,8 +237,7 @@ int my_operate(struct my_store *my, struct error *ret_error); /* a job */
 
 int my_ask_version(struct my_store *my, struct error *ret_error);
 int my_enter_version(struct my_store *my, struct error *ret_error);
-/* The version's tables, whatever its options left out before; CONFIG where one is another pipeline's. */
-int my_enter_tables(struct my_store *my, struct error *ret_error);
+int my_refuse_foreign(struct my_store *my, struct error *ret_error); /* CONFIG where a table is another pipeline's */
 int my_check_version(struct my_store *my, struct findings *findings, struct error *ret_error);
 /* CONFIG where the version has had the table, or never had it though it has positions. */
 int my_refuse_missing(struct my_store *my, const char *name, struct error *ret_error);

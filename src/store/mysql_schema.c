@@ -2,8 +2,8 @@
  * mysql_schema - tables: printed, made, dropped. See mysql.h.
  *
  * Each statement of DDL commits what is before it, so none stands in a transaction with data. What is half done is completed by
- * doing it again: making passes over what is there, dropping begins with the positions, so that running tasks are fenced, and ends
- * with the entries that say which tables were to go.
+ * doing it again: making passes over what is there, dropping locks all tables and begins with the positions, so that running tasks
+ * are fenced, and ends with the entries that say which tables were to go.
  */
 #include "store/mysql.h"
 
@@ -259,13 +259,77 @@ static int execute_scoped(struct my_store *my, const char *sql, struct error *re
     return run_ddl(my, ret_error);
 }
 
-/* From here on the version's tasks are fenced. The tables stay entered until they are gone. */
+/* What of the version is there, as statements. */
+struct going {
+    struct buffer locks, tables, views;
+};
+
+static int add_going(struct my_store *my, const char *name, struct going *going, struct error *ret_error)
+{
+    char kind[32], view[STORE_NAME_SIZE];
+    bool shows = false;
+    int result = my_relation_kind(my, name, kind, ret_error);
+
+    if (result == 0 && kind[0] != '\0' && strcmp(kind, "VIEW") != 0) {
+        buffer_printf(&going->locks, ", `%s` WRITE", name);
+        buffer_printf(&going->tables, "%s `%s`", going->tables.size == 0 ? "DROP TABLE" : ",", name);
+    }
+    store_view_name(&my->store.scope, name, view);
+    if (result == 0)
+        result = my_view_shows(my, view, name, &shows, ret_error);
+    if (shows) /* this version, and no other */
+        buffer_printf(&going->views, "DROP VIEW IF EXISTS `%s`; ", view);
+    return result;
+}
+
+/* The tables that the version has filled, and those that it declares. */
+static int find_going(struct my_store *my, struct going *going, struct error *ret_error)
+{
+    const struct store_scope *scope = &my->store.scope;
+    MYSQL_RES *names;
+    MYSQL_ROW row;
+    int result;
+
+    buffer_puts(&going->locks, "SET SESSION autocommit = 0; LOCK TABLES");
+    for (size_t i = 0; i < HOST_TABLES; i++)
+        buffer_printf(&going->locks, "%s %s WRITE", i > 0 ? "," : "", host_tables[i].name);
+    buffer_clear(&my->sql);
+    buffer_puts(&my->sql, "SELECT name FROM readside_tables WHERE ");
+    my_print_scope(my, &my->sql);
+    for (uint32_t i = 0; i < scope->n_tables; i++) {
+        char name[STORE_NAME_SIZE];
+
+        store_table_name(scope, &scope->tables[i], name);
+        if (!scope->tables[i].is_omitted)
+            buffer_printf(&my->sql, " UNION SELECT '%s'", name);
+    }
+    result = buffer_failed(&my->sql) ? my_out_of_memory(ret_error) : my_query(my, my->sql.data, &names, ret_error);
+    if (result != 0)
+        return result;
+    while (result == 0 && (row = mysql_fetch_row(names)) != NULL)
+        result = add_going(my, row[0], going, ret_error);
+    mysql_free_result(names);
+    return result;
+}
+
+/* All at once, before anything is changed: who reads one of them for long would else keep a version without positions from losing
+ * its tables. The host's are locked as well, or no statement could touch them meanwhile. */
+static int lock_tables(struct my_store *my, const struct going *going, struct error *ret_error)
+{
+    int result = my_script(my, &going->locks, NULL, NULL, ret_error);
+
+    if (result != 0 && ret_error != NULL && strcmp(ret_error->code, "1205") == 0)
+        error_wrap(ret_error, "another connection's transaction uses one of the tables; it must end before the reset is run again");
+    if (result != 0)
+        error_wrap(ret_error, "nothing was changed");
+    return result;
+}
+
+/* From here on the version's tasks are fenced. */
 static int drop_positions(struct my_store *my, struct error *ret_error)
 {
     int result = execute_scoped(my, "DELETE FROM readside_positions WHERE ", ret_error);
 
-    if (result == 0)
-        result = my_enter_tables(my, ret_error);
     if (result == 0)
         result = execute_scoped(my, "DELETE FROM readside_outbox WHERE ", ret_error);
     if (result != 0)
@@ -276,44 +340,57 @@ static int drop_positions(struct my_store *my, struct error *ret_error)
     buffer_puts(&my->sql, ", 'reset', ");
     my_print_string(&my->sql, my->store.scope.pipeline);
     buffer_printf(&my->sql, ", %" PRId32 ", 'tables and positions dropped')", my->store.scope.version);
-    return run_ddl(my, ret_error);
+    result = run_ddl(my, ret_error);
+    return result == 0 ? my_execute(my, "COMMIT", ret_error) : result;
 }
 
-/* name: NAME__vN. The view NAME goes only where it shows this version. */
-static int drop_table(struct my_store *my, const char *name, struct error *ret_error)
+/* START TRANSACTION would let the tables go, so autocommit is off meanwhile. */
+static void unlock_tables(struct my_store *my)
 {
-    char view[STORE_NAME_SIZE];
-    struct buffer *sql = &my->sql;
-    bool shows = false;
-    int result;
+    struct buffer sql = BUFFER_INIT;
 
-    store_view_name(&my->store.scope, name, view);
-    result = my_view_shows(my, view, name, &shows, ret_error);
-    buffer_clear(sql);
-    if (shows)
-        buffer_printf(sql, "DROP VIEW IF EXISTS `%s`; ", view);
-    buffer_printf(sql, "DROP TABLE IF EXISTS `%s`; DELETE FROM readside_tables WHERE name = '%s'", name, name);
-    return result == 0 ? my_script(my, sql, NULL, NULL, ret_error) : result;
+    buffer_puts(&sql, "ROLLBACK; UNLOCK TABLES; SET SESSION autocommit = 1");
+    if (my->connection != NULL && my_script(my, &sql, NULL, NULL, NULL) != 0)
+        my_disconnect(my);
+    buffer_free(&sql);
+}
+
+/* No view can be dropped while tables are locked. The entries go last: they tell a second reset what the first one has left. */
+static int drop_rest(struct my_store *my, struct going *going, struct error *ret_error)
+{
+    int result = going->tables.size == 0 ? 0 : my_script(my, &going->tables, NULL, NULL, ret_error);
+
+    unlock_tables(my);
+    buffer_puts(&going->views, "DELETE FROM readside_tables WHERE ");
+    my_print_scope(my, &going->views);
+    if (result == 0)
+        result = my_script(my, &going->views, NULL, NULL, ret_error);
+    if (result == 0)
+        result = execute_scoped(my, "DELETE FROM readside_projections WHERE ", ret_error);
+    if (result != 0)
+        error_wrap(ret_error, "the positions are dropped, but not all of the tables; run the reset again");
+    return result;
 }
 
 static int drop_version(struct my_store *my, struct error *ret_error)
 {
-    MYSQL_RES *names;
-    MYSQL_ROW row;
-    int result = my_transaction(my, NULL, drop_positions, ret_error);
+    struct going going = {BUFFER_INIT, BUFFER_INIT, BUFFER_INIT};
+    int result = my_refuse_foreign(my, ret_error);
 
-    if (result != 0)
-        return result;
-    buffer_clear(&my->sql);
-    buffer_puts(&my->sql, "SELECT name FROM readside_tables WHERE ");
-    my_print_scope(my, &my->sql);
-    result = buffer_failed(&my->sql) ? my_out_of_memory(ret_error) : my_query(my, my->sql.data, &names, ret_error);
-    if (result != 0)
-        return result;
-    while (result == 0 && (row = mysql_fetch_row(names)) != NULL)
-        result = drop_table(my, row[0], ret_error);
-    mysql_free_result(names);
-    return result == 0 ? execute_scoped(my, "DELETE FROM readside_projections WHERE ", ret_error) : result;
+    if (result == 0)
+        result = find_going(my, &going, ret_error);
+    if (result == 0)
+        result = lock_tables(my, &going, ret_error);
+    if (result == 0)
+        result = drop_positions(my, ret_error);
+    if (result == 0)
+        result = drop_rest(my, &going, ret_error);
+    else
+        unlock_tables(my);
+    buffer_free(&going.locks);
+    buffer_free(&going.tables);
+    buffer_free(&going.views);
+    return result;
 }
 
 int my_reset(struct my_store *my, struct error *ret_error)

@@ -94,7 +94,7 @@ static int judge_foreign(const struct store_scope *scope, MYSQL_ROW row, struct 
     return refuse_foreign_table(row[0], row[1], (int32_t)version, ret_error);
 }
 
-static int foreign_table(struct my_store *my, struct error *ret_error)
+int my_refuse_foreign(struct my_store *my, struct error *ret_error)
 {
     buffer_clear(&my->sql);
     buffer_puts(&my->sql, "SELECT name, pipeline, version FROM readside_tables WHERE name IN ");
@@ -121,7 +121,7 @@ static int left_table(struct my_store *my, struct error *ret_error)
     return ask(my, judge_left, ret_error);
 }
 
-static const my_job objections[] = {other_revision, late_table, foreign_table, left_table};
+static const my_job objections[] = {other_revision, late_table, my_refuse_foreign, left_table};
 
 enum { N_OBJECTIONS = sizeof objections / sizeof objections[0] };
 
@@ -184,16 +184,9 @@ static int enter_tables(struct my_store *my, struct error *ret_error)
     return result;
 }
 
-int my_enter_tables(struct my_store *my, struct error *ret_error)
-{
-    int result = enter_tables(my, ret_error);
-
-    return result == 0 ? foreign_table(my, ret_error) : result;
-}
-
 int my_enter_version(struct my_store *my, struct error *ret_error)
 {
-    static const my_job steps[] = {enter_projection, other_revision, late_table, my_enter_tables, left_table};
+    static const my_job steps[] = {enter_projection, other_revision, late_table, enter_tables, my_refuse_foreign, left_table};
     int result = 0;
 
     for (size_t i = 0; i < sizeof steps / sizeof steps[0] && result == 0; i++)

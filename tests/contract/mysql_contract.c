@@ -917,6 +917,28 @@ static void test_what_was_cut_short_is_gone_on_with(void **state)
     scene_free(scene);
 }
 
+/* A report that reads the tables for long: who resets is told, and all goes on as before. */
+static void test_a_reset_waits_for_readers_or_changes_nothing(void **state)
+{
+    struct scene *scene = scene_ready(), *reader = scene_beside(scene, 66);
+
+    (void)state;
+    write_well(scene);
+    open_with_limits(scene, 50000, 30000000);
+    OK(scene, scene_claim(scene));
+    scene_execute(reader, "BEGIN; SELECT 1 FROM accounts");
+    FAILS(scene, ERROR_TRANSIENT, "nothing was changed: another connection's transaction uses", store_reset(scene->store, "kim", &scene->error));
+    give_way(reader);
+    write_well(scene);
+    LOOK(scene, "0", "SELECT count(*) FROM readside_audit");
+    LOOK(scene, "3", "SELECT count(*) FROM information_schema.views WHERE table_schema = DATABASE()");
+    OK(scene, store_reset(scene->store, "kim", &scene->error));
+    LOOK(scene, "5", "SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE()");
+    LOOK(scene, "0", "SELECT count(*) FROM readside_positions");
+    scene_close(reader);
+    scene_free(scene);
+}
+
 /* ---- Values and tables ---- */
 
 /* Further than TIMESTAMP reaches. */
@@ -991,6 +1013,7 @@ int main(void)
         cmocka_unit_test(test_differences),
         cmocka_unit_test(test_tasks_that_start_together),
         cmocka_unit_test(test_what_was_cut_short_is_gone_on_with),
+        cmocka_unit_test(test_a_reset_waits_for_readers_or_changes_nothing),
         cmocka_unit_test(test_the_last_moment),
         cmocka_unit_test(test_a_table_that_is_gone),
         cmocka_unit_test(test_a_statement_that_cannot_be_prepared),
