@@ -27,7 +27,7 @@ static int class_of_number(unsigned number)
         {ERROR_TRANSIENT, {1317, 1969, 3024}},             /* interrupted, too late */
         {ERROR_TRANSIENT, {1180, 1181, 1030, 1114, 1021}}, /* of the engine; table full, disk full */
         {ERROR_TRANSIENT, {1037, 1038, 1041}},             /* memory */
-        {ERROR_TRANSIENT, {1040, 1203, 1226}},             /* too many connections */
+        {ERROR_TRANSIENT, {1040, 1203, 1226, 1461}},       /* too many connections, too many prepared statements */
         {ERROR_TRANSIENT, {1290, 1792, 1836}},             /* read-only: find the new primary */
         {ERROR_TRANSIENT, {1053, 1927, 3032, 4031}},       /* on its way out */
         {ERROR_POISON, {1048, 1062, 1264, 1292, 1300, 1366, 1367, 1406, 1441, 1690, 3140}}, /* values */

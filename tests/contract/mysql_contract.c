@@ -355,6 +355,7 @@ static void test_errors_by_class(void **state)
         {1205, ERROR_TRANSIENT, false, NULL}, {1213, ERROR_TRANSIENT, false, NULL}, {1020, ERROR_TRANSIENT, false, NULL},
         {1114, ERROR_TRANSIENT, false, NULL}, {1317, ERROR_TRANSIENT, false, NULL}, {1969, ERROR_TRANSIENT, false, NULL},
         {3024, ERROR_TRANSIENT, false, NULL}, {1206, ERROR_TRANSIENT, false, NULL}, {1615, ERROR_TRANSIENT, false, NULL},
+        {1461, ERROR_TRANSIENT, false, "42000"},
         {1264, ERROR_POISON, false, NULL},    {1406, ERROR_POISON, false, NULL},
         {1366, ERROR_POISON, false, NULL},    {1048, ERROR_POISON, false, NULL},    {1062, ERROR_POISON, false, NULL},
         {1690, ERROR_POISON, false, NULL},    {3140, ERROR_POISON, false, NULL},    {4025, ERROR_POISON, false, NULL},
