@@ -72,6 +72,7 @@ struct my_store {
     /* the job's, while one runs */
     MYSQL *connection; /* NULL: none */
     bool is_mariadb;
+    const char *server; /* "MariaDB", "MySQL"; NULL: none has let us in yet */
     bool is_connected;
     uint64_t packet_bytes;         /* of one statement, at most */
     char backend[MY_BACKEND_SIZE]; /* the name of the lock that this connection holds as long as it lives; "": none yet */

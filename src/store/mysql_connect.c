@@ -5,11 +5,13 @@
 
 #include "store/mysql.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum { MARIADB_MIN = 101100, MYSQL_MIN = 80020, TCP_USER_TIMEOUT_MS = 10000, PATIENCE_SECONDS = 5 };
 
@@ -47,6 +49,20 @@ int64_t my_statement_us(const struct my_store *my)
 
 /* ---- The connection ---- */
 
+/* The client library does not say which file it is that it cannot read. */
+static int check_files(const struct my_uri *uri, struct error *ret_error)
+{
+    const struct {
+        const char *name, *path;
+    } files[] = {{"ssl-ca", uri->ca}, {"ssl-cert", uri->certificate}, {"ssl-key", uri->key}};
+
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        if (files[i].path != NULL && access(files[i].path, R_OK) != 0)
+            return error_set(ret_error, ERROR_CONFIG, "uri: the file %s of %s cannot be read: %s", files[i].path, files[i].name,
+                             strerror(errno));
+    return 0;
+}
+
 static int set_options(struct my_store *my, struct error *ret_error)
 {
     const struct store_settings *settings = &my->store.settings;
@@ -66,6 +82,8 @@ static int set_options(struct my_store *my, struct error *ret_error)
         return error_set(ret_error, ERROR_BUG, "the client library refuses an option: %s", mysql_error(connection));
     if (my->uri.socket == NULL && mysql_options(connection, MYSQL_OPT_PROTOCOL, &protocol) != 0) /* "localhost" is no socket here */
         return error_set(ret_error, ERROR_BUG, "the client library refuses an option: %s", mysql_error(connection));
+    if (!is_plain && check_files(&my->uri, ret_error) != 0)
+        return ERROR_CONFIG;
     return my_client_set_tls(connection, &my->uri, is_plain, ret_error);
 }
 
@@ -134,10 +152,11 @@ static int check_version(struct my_store *my, struct error *ret_error)
     unsigned long version = mysql_get_server_version(my->connection);
 
     my->is_mariadb = strstr(mysql_get_server_info(my->connection), "MariaDB") != NULL;
+    my->server = my->is_mariadb ? "MariaDB" : "MySQL";
     if (version >= (my->is_mariadb ? MARIADB_MIN : MYSQL_MIN))
         return 0;
     return error_set(ret_error, ERROR_CONFIG, "%s %s is too old; MariaDB 10.11 or MySQL 8.0.20 or newer is needed",
-                     my->is_mariadb ? "MariaDB" : "MySQL", mysql_get_server_info(my->connection));
+                     my->server, mysql_get_server_info(my->connection));
 }
 
 /* Whatever the server's defaults and its init_connect are. */

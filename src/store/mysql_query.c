@@ -35,7 +35,7 @@ static int class_of_number(unsigned number)
         {ERROR_CONFIG, {1044, 1045, 1049, 1095, 1142, 1143, 1227}}, /* login and privileges */
         {ERROR_CONFIG, {1130, 1820, 1862, 3118, 4151}},             /* host not allowed, password expired, account locked */
         {ERROR_CONFIG, {1054, 1146, 1115, 1193, 1273, 1364, 1665}}, /* what the server, or the schema, lacks */
-        {ERROR_CONFIG, {2019, 2059, 2061}},                         /* character set, ways to log in */
+        {ERROR_CONFIG, {2019, 2059, 2061, 3159}},                   /* character set, ways to log in */
         {ERROR_BUG, {1064}},                                        /* syntax */
     };
 
@@ -83,6 +83,16 @@ static const char *hint_of(unsigned number)
     case 1290:
     case 1836:
         return " (the server is read-only; name the primary in the uri)";
+    case 1130:
+        return " (the account must be allowed from this host)";
+    case 1820:
+    case 1862:
+        return " (give the account a new password)";
+    case 3118:
+    case 4151:
+        return " (unlock the account)";
+    case 3159:
+        return " (ask for TLS by tls=verified in the uri)";
     case 2059:
         return " (this client library lacks the account's way to log in; MariaDB's library knows it)";
     default:
@@ -100,7 +110,7 @@ static int judge(struct my_store *my, unsigned number, const char *state, const 
     if (is_ours)
         error_set(ret_error, class, "the connection to the server: %s (%u)%s", words, number, hint_of(number));
     else
-        error_set(ret_error, class, "%s says %u: %s%s", my->is_mariadb ? "MariaDB" : "MySQL", number, words, hint_of(number));
+        error_set(ret_error, class, "%s says %u: %s%s", my->server == NULL ? "the server" : my->server, number, words, hint_of(number));
     if (ret_error != NULL && is_missing)
         memcpy(ret_error->code, STORE_MISSING, sizeof STORE_MISSING);
     else if (ret_error != NULL)

@@ -363,6 +363,7 @@ static void test_errors_by_class(void **state)
         {1364, ERROR_CONFIG, false, NULL},    {1130, ERROR_CONFIG, false, NULL},    {1862, ERROR_CONFIG, false, NULL},
         {3118, ERROR_CONFIG, false, NULL},    {1242, ERROR_BUG, false, NULL}, /* of the rows: nobody is fenced */
         {1146, ERROR_CONFIG, false, NULL},    {1054, ERROR_CONFIG, false, NULL},    {1665, ERROR_CONFIG, false, NULL},
+        {3159, ERROR_CONFIG, false, NULL},
         {1064, ERROR_BUG, false, NULL},       {9999, ERROR_BUG, false, NULL},       {9999, ERROR_POISON, false, "22999"},
         {9999, ERROR_TRANSIENT, false, "40999"}, {1290, ERROR_TRANSIENT, true, NULL}, {1927, ERROR_TRANSIENT, true, NULL},
         {1053, ERROR_TRANSIENT, true, NULL},  {4031, ERROR_TRANSIENT, true, NULL},
@@ -750,7 +751,7 @@ static void test_refused_connections(void **state)
     char database[100];
 
     (void)state;
-    FAILS(scene, ERROR_CONFIG, "Access denied", connect_to(scene, scene->uri, "wrong"));
+    FAILS(scene, ERROR_CONFIG, "the server says 1045: Access denied", connect_to(scene, scene->uri, "wrong"));
     FAILS(scene, ERROR_CONFIG, "Access denied", connect_to(scene, scene->uri, NULL));
     snprintf(database, sizeof database, "/%s", scene->space);
     FAILS(scene, ERROR_CONFIG, "nowhere", connect_to(scene, replaced(scene, database, "/nowhere"), password));
@@ -780,6 +781,13 @@ static void test_remote_servers_must_prove_themselves(void **state)
     scene->settings.allow_plaintext = false;
     snprintf(uri, sizeof uri, "%.*s?tls=verified", bare, scene->uri); /* no public authority has signed it */
     FAILS(scene, ERROR_CONFIG, "certificate", connect_to(scene, uri, password));
+    for (size_t i = 0; i < 3; i++) {
+        const char *const parameters[] = {"ssl-ca", "ssl-cert", "ssl-key"};
+
+        snprintf(uri, sizeof uri, "%.*s?tls=verified&%s=/nowhere", bare, scene->uri, parameters[i]);
+        FAILS(scene, ERROR_CONFIG, "the file /nowhere of ssl-", connect_to(scene, uri, password));
+        assert_non_null(strstr(scene->error.text, parameters[i]));
+    }
     snprintf(uri, sizeof uri, "%.*s?tls=unverified", bare, scene->uri);
     OK(scene, connect_to(scene, uri, password));
     snprintf(uri, sizeof uri, "%.*s?ssl-cert=/nowhere&ssl-key=/nowhere", bare, scene->uri); /* who has one wants TLS */

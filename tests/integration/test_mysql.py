@@ -119,6 +119,37 @@ def test_ways_to_log_in(scene, store, way):
 
 
 @both
+@pytest.mark.parametrize("change, words", [("PASSWORD EXPIRE", "give the account a new password"), ("ACCOUNT LOCK", "unlock the account")])
+def test_refused_accounts(scene, store, tmp_path, change, words):
+    """What a person must do is said."""
+    password, name = tmp_path / "password", f"{store.database}_refused"[-32:]
+    password.touch(mode=0o600)
+    password.write_text("secret")
+    config = scene(store).config(store={"uri": f"mysql://{name}@127.0.0.1:{store.server.port}/{store.database}", "password": f"file:{password}"})
+    store.server.administer("CREATE USER %s@'%%' IDENTIFIED BY 'secret'", name)
+    try:
+        store.server.administer(f"GRANT ALL ON `{store.database}`.* TO %s@'%%'", name)
+        checked = readside("check", config)
+        assert checked.returncode == 0, checked
+        store.server.administer(f"ALTER USER %s@'%%' {change}", name)
+        refused = readside("check", config)
+        assert refused.returncode == 78 and words in refused.stdout, refused
+    finally:
+        store.server.administer("DROP USER %s@'%%'", name)
+
+
+@pytest.mark.parametrize("store", ["mysql"], indirect=True)
+def test_a_server_that_wants_tls(scene, store):
+    """MariaDB says no more than that access is denied."""
+    store.server.administer("SET GLOBAL require_secure_transport = ON")
+    try:
+        refused = readside("check", scene(store).config())
+        assert refused.returncode == 78 and "the server says 3159" in refused.stdout and "ask for TLS by tls=verified" in refused.stdout, refused
+    finally:
+        store.server.administer("SET GLOBAL require_secure_transport = OFF")
+
+
+@both
 def test_the_privileges_of_daily_work(scene, store):
     """With tables that are there already, and schema = "check"."""
     made = scene(store)
