@@ -115,7 +115,8 @@ void my_print_index(struct buffer *sql, const struct store_scope *scope, const s
     buffer_putc(sql, ')');
 }
 
-/* UUIDs as people write them; JSON as the server's own type, where it has one. */
+/* UUIDs as people write them; JSON as the server's own type, where it has one. What that type does not take, such as a number that
+ * no double holds, is shown as a string of its text: one such row must not keep the others from being read. */
 static void print_view(struct buffer *sql, const struct store_scope *scope, const struct table *table)
 {
     char name[STORE_NAME_SIZE];
@@ -129,7 +130,9 @@ static void print_view(struct buffer *sql, const struct store_scope *scope, cons
         if (table->columns[i].type == RS_UUID)
             buffer_printf(sql, "/*!80017 BIN_TO_UUID(`%s`) */ /*M! CAST(`%s` AS UUID) */ AS `%s`", column, column, column);
         else if (table->columns[i].type == RS_JSON)
-            buffer_printf(sql, "/*!80017 CAST( */ `%s` /*!80017 AS JSON) */ AS `%s`", column, column);
+            buffer_printf(sql,
+                          "/*!80017 CAST(IF(JSON_VALID(`%s`), */ `%s` /*!80017 , JSON_QUOTE(`%s`)) AS JSON) */ AS `%s`",
+                          column, column, column, column);
         else
             buffer_printf(sql, "`%s`", column);
     }
