@@ -33,8 +33,8 @@ static int class_of_number(unsigned number)
         {ERROR_POISON, {1048, 1062, 1264, 1292, 1300, 1366, 1367, 1406, 1441, 1690, 3140}}, /* values */
         {ERROR_POISON, {3819, 4025, 1644, 1153}},                   /* CHECK, SIGNAL; too large for a packet */
         {ERROR_CONFIG, {1044, 1045, 1049, 1095, 1142, 1143, 1227}}, /* login and privileges */
-        {ERROR_CONFIG, {1130, 1820, 1862, 3118, 4151}},             /* host not allowed, password expired, account locked */
-        {ERROR_CONFIG, {1054, 1146, 1115, 1193, 1273, 1364, 1665}}, /* what the server, or the schema, lacks */
+        {ERROR_CONFIG, {1130, 1820, 1862, 3118, 4151}},                   /* host not allowed, password expired, account locked */
+        {ERROR_CONFIG, {1054, 1146, 1115, 1193, 1273, 1364, 1665, 1709}}, /* what the server, or the schema, lacks */
         {ERROR_CONFIG, {2019, 2059, 2061, 3159}},                   /* character set, ways to log in */
         {ERROR_BUG, {1064}},                                        /* syntax */
     };
@@ -93,6 +93,8 @@ static const char *hint_of(unsigned number)
         return " (unlock the account)";
     case 3159:
         return " (ask for TLS by tls=verified in the uri)";
+    case 1709:
+        return " (give the table ROW_FORMAT = DYNAMIC)";
     case 2059:
         return " (this client library lacks the account's way to log in; MariaDB's library knows it)";
     default:

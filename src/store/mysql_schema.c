@@ -13,6 +13,9 @@
 
 enum { INDEX_CHARACTERS = 191 };
 
+/* Other row formats, which a server can have for its default, take keys of 767 bytes only. */
+static const char behind_columns[] = ")\n) ENGINE = InnoDB ROW_FORMAT = DYNAMIC";
+
 /* ---- The host's tables ---- */
 
 static bool is_in_key(const struct host_table *table, const char *name)
@@ -59,7 +62,7 @@ void my_print_host_table(struct buffer *sql, const struct host_table *table)
             print_host_column(sql, table, &table->columns[i]);
     for (size_t i = 0; table->keys[i] != NULL; i++)
         buffer_printf(sql, "%s`%s`", i == 0 ? "    PRIMARY KEY (" : ", ", table->keys[i]);
-    buffer_puts(sql, ")\n) ENGINE = InnoDB");
+    buffer_puts(sql, behind_columns);
 }
 
 /* ---- The projection's ---- */
@@ -91,7 +94,7 @@ static void print_table(struct buffer *sql, const struct store_scope *scope, con
         buffer_puts(sql, "    readside_partition int NOT NULL,\n");
     for (uint32_t i = 0; i < table->n_keys; i++)
         buffer_printf(sql, "%s`%s`", i == 0 ? "    PRIMARY KEY (" : ", ", table->columns[table->keys[i]].name);
-    buffer_puts(sql, ")\n) ENGINE = InnoDB");
+    buffer_puts(sql, behind_columns);
 }
 
 /* Of text and bytes outside the key the beginning is indexed. */

@@ -363,6 +363,7 @@ static void test_errors_by_class(void **state)
         {1364, ERROR_CONFIG, false, NULL},    {1130, ERROR_CONFIG, false, NULL},    {1862, ERROR_CONFIG, false, NULL},
         {3118, ERROR_CONFIG, false, NULL},    {1242, ERROR_BUG, false, NULL}, /* of the rows: nobody is fenced */
         {1146, ERROR_CONFIG, false, NULL},    {1054, ERROR_CONFIG, false, NULL},    {1665, ERROR_CONFIG, false, NULL},
+        {1709, ERROR_CONFIG, false, NULL},
         {3159, ERROR_CONFIG, false, NULL},
         {1064, ERROR_BUG, false, NULL},       {9999, ERROR_BUG, false, NULL},       {9999, ERROR_POISON, false, "22999"},
         {9999, ERROR_TRANSIENT, false, "40999"}, {1290, ERROR_TRANSIENT, true, NULL}, {1927, ERROR_TRANSIENT, true, NULL},

@@ -46,7 +46,8 @@ def perverse_server(request):
         server.start()
         for name, value in {
                 "sql_mode": "", "completion_type": "CHAIN", "time_zone": "+05:00", "sql_select_limit": 1, "sql_safe_updates": 1,
-                "max_join_size": 1, "default_storage_engine": "MyISAM", f"{transaction}_isolation": "SERIALIZABLE", "autocommit": 0,
+                "max_join_size": 1, "default_storage_engine": "MyISAM", "innodb_default_row_format": "compact",
+                f"{transaction}_isolation": "SERIALIZABLE", "autocommit": 0,
                 "init_connect": "SET NAMES latin1; SET sql_mode = 'NO_BACKSLASH_ESCAPES', time_zone = '+07:00'"}.items():
             server.administer(f"SET GLOBAL {name} = %s", value)
         yield server
