@@ -79,6 +79,8 @@ static int read_host(const char *text, size_t size, struct my_uri *uri, struct e
     const char *port;
     int64_t number = DEFAULT_PORT;
 
+    if (memchr(text, ',', size) != NULL)
+        return refuse("several hosts are named; name the primary alone", ret_error);
     if (is_bracketed && host >= size)
         return refuse("a '[' has no ']'", ret_error);
     host = host > size ? size : host;
@@ -106,6 +108,8 @@ static int read_user(const char *text, size_t size, struct my_uri *uri, struct e
 
 static int read_tls(struct my_uri *uri, const char *value, size_t size, struct error *ret_error)
 {
+    if (uri->is_plain || uri->is_unverified || uri->is_verified)
+        return refuse("tls stands twice", ret_error);
     uri->is_plain = size == 3 && memcmp(value, "off", 3) == 0;
     uri->is_unverified = size == 10 && memcmp(value, "unverified", 10) == 0;
     uri->is_verified = size == 8 && memcmp(value, "verified", 8) == 0;
@@ -127,7 +131,9 @@ static int read_parameter(const char *text, size_t size, struct my_uri *uri, str
         return read_tls(uri, equals + 1, value, ret_error);
     for (size_t i = 0; equals != NULL && i < sizeof parts / sizeof parts[0]; i++)
         if (strlen(parts[i].name) == name && memcmp(parts[i].name, text, name) == 0)
-            return put(parts[i].part, equals + 1, value, "a parameter cannot be read", ret_error);
+            return *parts[i].part != NULL
+                       ? refuse("a parameter stands twice", ret_error)
+                       : put(parts[i].part, equals + 1, value, "a parameter cannot be read", ret_error);
     return refuse("a parameter is none of socket, tls, ssl-ca, ssl-cert, ssl-key, each with a value", ret_error);
 }
 
@@ -156,6 +162,8 @@ static int read_all(const char *text, struct my_uri *uri, struct error *ret_erro
     slash = text + strcspn(text, "/?");
     if (*slash != '/')
         return refuse("no database is named behind the host", ret_error);
+    if (strchr(slash, '#') != NULL)
+        return refuse("a '#' stands behind the host (written as %23 it is part of a name)", ret_error);
     at = memrchr(text, '@', (size_t)(slash - text));
     if (at != NULL)
         result = read_user(text, (size_t)(at - text), uri, ret_error);

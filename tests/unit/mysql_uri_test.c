@@ -19,13 +19,13 @@ static void test_all_parts(void **state)
     struct error error = {0};
 
     (void)state;
-    assert_int_equal(my_uri_read("mysql://re%40der:p%3Aw%25@db.example.com:3307/vi%65ws?ssl-ca=/etc/ca.pem&tls=unverified&ssl-cert=c&ssl-key=k",
+    assert_int_equal(my_uri_read("mysql://re%40der:p%3Aw%25@db.example.com:3307/vi%65w%23s?ssl-ca=/etc/ca.pem&tls=unverified&ssl-cert=c&ssl-key=k",
                                  &uri, &error), 0);
     assert_string_equal(uri.user, "re@der");
     assert_string_equal(uri.password, "p:w%");
     assert_string_equal(uri.host, "db.example.com");
     assert_int_equal(uri.port, 3307);
-    assert_string_equal(uri.database, "views");
+    assert_string_equal(uri.database, "view#s");
     assert_string_equal(uri.ca, "/etc/ca.pem");
     assert_string_equal(uri.certificate, "c");
     assert_string_equal(uri.key, "k");
@@ -95,6 +95,12 @@ static void test_what_is_refused(void **state)
     refused("mysql://u@h/d?ssl-mode=off", "none of socket, tls");
     refused("mysql://u@h/d?socket", "none of socket, tls");
     refused("mysql://u@h/d?socket=mysqld.sock", "no absolute path");
+    refused("mysql://u@h/d#secret", "a '#' stands behind");
+    refused("mysql://u@h/d?ssl-ca=secret#1", "a '#' stands behind");
+    refused("mysql://u@h1,h2/d", "several hosts");
+    refused("mysql://u@h1:3306,h2:3306/d", "several hosts");
+    refused("mysql://u@h/d?tls=off&tls=verified", "tls stands twice");
+    refused("mysql://u@h/d?ssl-ca=secret&ssl-ca=b", "a parameter stands twice");
 }
 
 int main(void)
