@@ -34,8 +34,8 @@ int refuse_late_table(const struct store_scope *scope, const char *name, struct 
 {
     return error_set(ret_error, ERROR_CONFIG,
                      "version %d of pipeline %s has run without table %s, which would lack what the events until now gave (has an "
-                     "option of the plugin changed?): change it back, raise the pipeline's `version', or start over with `readside "
-                     "reset'",
+                     "option of the plugin changed, or has readside_tables been emptied?): undo that, raise the pipeline's "
+                     "`version', or start over with `readside reset'",
                      (int)scope->version, scope->pipeline, name);
 }
 

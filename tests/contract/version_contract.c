@@ -205,6 +205,18 @@ static void test_rows_without_positions(void **state)
     scene_free(scene);
 }
 
+/* Whoever drops or empties a table of the host's is reminded of it. */
+static void test_entries_that_are_lost(void **state)
+{
+    struct scene *scene = scene_ready();
+
+    (void)state;
+    scene_execute(scene, "DELETE FROM readside_tables");
+    FAILS(scene, ERROR_CONFIG, "has readside_tables been emptied?", store_check_schema(scene->store, &scene->error));
+    FAILS(scene, ERROR_CONFIG, "has readside_tables been emptied?", scene_claim(scene));
+    scene_free(scene);
+}
+
 static void test_another_revision_changes_nothing(void **state)
 {
     struct scene *scene = scene_ready(), *newer = scene_beside(scene, 9);
@@ -328,6 +340,7 @@ int main(void)
         cmocka_unit_test(test_reset_leaves_the_tables_of_others),
         cmocka_unit_test(test_a_check_tells_whose_tables_they_are),
         cmocka_unit_test(test_rows_without_positions),
+        cmocka_unit_test(test_entries_that_are_lost),
         cmocka_unit_test(test_another_revision_changes_nothing),
         cmocka_unit_test(test_a_read_of_a_table_that_is_gone),
     };
