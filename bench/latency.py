@@ -1,22 +1,18 @@
-"""Event-to-commit latency into PostgreSQL, of Readside and of any other sink that fills a table.
+"""Event-to-commit latency into PostgreSQL, of Readside and of its peer.
 
-The server runs with track_commit_timestamp=on (SETTINGS), and bench/pace stamps each event with the moment of its sending. Both are
-this machine's clock, and every event becomes a row of its own; so what PostgreSQL knows of a row's transaction gives the latency of
+The server runs with track_commit_timestamp=on, and bench/pace stamps each event with the moment of its sending. Both are this
+machine's clock, and every event becomes a row of its own; so what PostgreSQL knows of a row's transaction gives the latency of
 every single event, and nobody has to ask while it is measured. PostgreSQL takes that time as it begins to commit: the flush itself,
 alike for all sinks, comes on top.
 """
-import json
-import pathlib
-import subprocess
-import sys
+from measure import run_program
+from peer import Peer
+from pipeline import ask, start_worker
+from process import eventually
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "lib"))
-
-from process import BUILD, eventually  # noqa: E402
-from scene import Scene  # noqa: E402
-
-SETTINGS = {"track_commit_timestamp": "on"}
+RATES = (1_000, 10_000, 100_000)
+PEER_RATES = (1_000, 10_000)  # what it takes in at all
+SECONDS = 12
 PARTITIONS = 4
 
 # The time column may be text.
@@ -32,35 +28,51 @@ def latencies(store, table, column, warm_up=2):
     """Milliseconds from the time in the column to the commit of its row; the first seconds of the run are left out."""
     (rows, marks), = store.query(QUERY.format(table=table, column=column), warm_up)
     assert rows > 0, f"no row of {table} is from after the first {warm_up} s"
-    return {"rows": rows, **dict(zip(("p50_ms", "p99_ms", "p99_9_ms", "max_ms"), (round(mark, 3) for mark in marks)))}
+    return dict(zip(("p50_ms", "p99_ms", "p99_9_ms", "max_ms"), marks))
 
 
-def pace(kafka, topic, rate, seconds):
-    """Sends at that rate; what bench/pace says."""
-    out = subprocess.run([BUILD / "bench" / "pace", kafka.bootstrap, topic, str(rate), str(seconds)], check=True, stdout=subprocess.PIPE,
-                         text=True)
-    return json.loads(out.stdout)
-
-
-def measure(kafka, topic, rate, seconds, store, table, column, deadline=300):
-    """One run through a sink that stands ready and feeds an empty table from the topic, or makes the table with the first event."""
-    sent = pace(kafka, topic, rate, seconds)
+def through(bench, topic, rate, store, table, column, deadline=300):
+    """One run through a sink that stands ready and feeds an empty table from the topic."""
+    sent = run_program("bench/pace", bench.kafka.bootstrap, topic, rate, SECONDS)
 
     def arrived():
-        assert store.query("SELECT to_regclass(%s)", f'"{table}"') != [(None,)], f"there is no table {table}"
         rows = store.query(f'SELECT count(*) FROM "{table}"')[0][0]
         assert rows == sent["events"], f"{rows} rows of {sent['events']} events in {table}"
         return True
     eventually(arrived, deadline, every=0.5)
-    return {"rate": rate, **sent, **latencies(store, table, column)}
+    return {"late_events": sent["late"], **latencies(store, table, column)}
 
 
-def readside(kafka, store, folder, rate, seconds=12, version=1, **keys):
-    """The same of Readside, in a topic and tables of their own; `keys` are of the pipeline."""
-    scene = Scene(kafka, store, folder, f"pace-{version}", PARTITIONS, version=version, **keys)
+def readside(bench, store, topic, rate):
+    worker = start_worker(bench, store, topic)
     try:
-        scene.worker(f"latency{version}")
-        eventually(lambda: len(scene.positions()) == PARTITIONS, 60, "every partition is claimed")
-        return measure(kafka, scene.topic, rate, seconds, store, f"accounts__v{version}", "updated_at")
+        eventually(lambda: ask(store, "SELECT count(*) FROM readside_positions WHERE owner IS NOT NULL") == [(PARTITIONS,)], 60,
+                   "every partition is claimed")
+        return through(bench, topic, rate, store, "accounts__v1", "updated_at")
     finally:
-        scene.stop()
+        worker.stop()
+        worker.remove()
+
+
+def peer(bench, store, topic, rate):
+    sink = Peer(bench.kafka, store, bench.new_folder("peer"), topic, "accounts").start()
+    try:
+        return through(bench, topic, rate, store, "accounts", "at")
+    finally:
+        sink.stop()
+
+
+def measure_sink(bench, results, name, sink, rate):
+    topic = bench.kafka.create_topic(bench.new_name("pace"), PARTITIONS)
+    with bench.store("postgresql", track_commit_timestamp="on") as store:
+        results.add_all(f"latency.{name}.{rate}", sink(bench, store, topic, rate))
+    bench.kafka.delete_topic(topic)
+
+
+def measure(bench, results, options):
+    for number in range(1, options.rounds + 1):
+        for rate in RATES:
+            options.say(f"latency: {rate:,} events/s, round {number} of {options.rounds}")
+            measure_sink(bench, results, "readside", readside, rate)
+            if options.peers and rate in PEER_RATES and number <= options.peer_rounds:
+                measure_sink(bench, results, "peer", peer, rate)

@@ -3,7 +3,6 @@ import contextlib
 import json
 import os
 import pathlib
-import re
 import subprocess
 import tempfile
 import time
@@ -11,6 +10,7 @@ import time
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from kafka import QUIET
+from pipeline import cpu_seconds, memory_mib
 from process import ROOT, Process, eventually, free_port
 
 # The fields of bench/fill's events, the key first; each is a column. Numbers and times travel and stay as text: the sink would cast
@@ -27,11 +27,10 @@ FAILURES = r"unrecoverable exception|Failed to create|Stopping after connector e
 
 
 def jars():
-    """Where scripts/bootstrap put the sink."""
+    """Where scripts/bootstrap puts the sink; None: it has not."""
     script = 'source scripts/lib/common.sh; echo "$(cache_dir)/debezium-$debezium_version"'
-    folder = subprocess.run(["bash", "-c", script], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
-    assert (pathlib.Path(folder) / "complete").exists(), "the peer's jars are missing: scripts/bootstrap bench"
-    return pathlib.Path(folder)
+    folder = pathlib.Path(subprocess.run(["bash", "-c", script], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip())
+    return folder if (folder / "complete").exists() else None
 
 
 class Peer(Process):
@@ -106,6 +105,7 @@ class Peer(Process):
         """Returns at once; the rows come some seconds later."""
         plugins = self.folder / "plugins"
         plugins.mkdir()
+        assert jars(), "the peer's jars are missing: scripts/bootstrap bench"
         (plugins / "debezium").symlink_to(jars())
         worker = self.write("worker.properties", self.worker_settings())
         connector = self.write("connector.properties", self.connector_settings())
@@ -131,16 +131,6 @@ class Peer(Process):
 
     def stop(self):
         return self.terminate()
-
-    def peak_mib(self):
-        """Peak resident memory so far, in MiB."""
-        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
-        return int(re.search(r"^VmHWM:\s*(\d+)", status, re.M)[1]) / 1024
-
-    def cpu_seconds(self):
-        """User and system time so far, that of the virtual machine's start and compilers among it."""
-        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def wait_first_row(self, deadline=300):
         """On one connection: connecting each time would slow down what is measured."""
@@ -180,8 +170,8 @@ def run_peer(kafka, store, folder, topic, table, events, tasks=1, keys=None, **c
         peer.wait_first_row()
         first = time.monotonic()
         peer.wait_end({partition: end for partition, end in ends.items() if end > 0}, deadline=3000)
-        result = {"seconds": time.monotonic() - first, "first_row_seconds": first - began, "peak_mib": peer.peak_mib(),
-                  "cpu_seconds": peer.cpu_seconds()}
+        result = {"seconds": time.monotonic() - first, "first_row_seconds": first - began, "peak_mib": memory_mib(peer.pid),
+                  "cpu_seconds": cpu_seconds(peer.pid)}
     finally:
         peer.stop()
     rows = store.query(f"SELECT count(*) FROM {table}")[0][0]

@@ -21,16 +21,14 @@ libconfig-dev libssl-dev zlib1g-dev libzstd-dev"
 check_packages="libcmocka-dev python3"
 # MariaDB's core packages hold its programs alone: nothing that starts a server at installation.
 test_packages="postgresql mariadb-server-core mariadb-client-core openssl default-jre-headless maven python3-pytest
-python3-pytest-timeout python3-psycopg2 python3-pymysql python3-cryptography python3-confluent-kafka valgrind clang"
-bench_packages="python3-matplotlib"
+python3-pytest-timeout python3-psycopg2 python3-pymysql python3-cryptography python3-confluent-kafka python3-matplotlib valgrind clang"
 
 # shellcheck disable=SC2086 # lists of words, and newlines to lose
 packages_of() {
 	case $1 in
 	build) echo $build_packages ;;
 	check) echo $build_packages $check_packages ;;
-	test) echo $build_packages $check_packages $test_packages ;;
-	bench) echo $build_packages $check_packages $test_packages $bench_packages ;;
+	test | bench) echo $build_packages $check_packages $test_packages ;;
 	*) die "unknown level '$1': build, check, test or bench" ;;
 	esac
 }

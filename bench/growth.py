@@ -1,0 +1,41 @@
+"""How cost grows with partitions, keys, the size of events and tasks: one thing changes, all else stays. Into PostgreSQL."""
+from measure import bare
+from pipeline import run_pipeline
+
+EVENTS = 1_000_000
+ACCOUNTS = 10_000
+PARTITIONS = (1, 4, 16, 64)
+KEYS = (10_000, 100_000, 1_000_000, 10_000_000)
+SIZES = {100: EVENTS, 1_000: 500_000, 10_000: 100_000, 100_000: 10_000}  # bytes: events
+TASKS = (1, 2, 3, 4)
+
+
+def measure_point(bench, results, name, events, accounts, tasks=1, **topic):
+    """With the bare loop beside it, which meets the same topic."""
+    topic = bench.topic(events, accounts, **topic)
+    limit = bare(bench.kafka, topic, events)
+    results.add(f"growth.{name}.limit.events_per_second", events / limit["seconds"])
+    with bench.store("postgresql") as store:
+        run = run_pipeline(bench, store, topic, events, tasks)
+    results.add_all(f"growth.{name}.readside", run.figures(events))
+
+
+def points(options):
+    """(name, events, accounts, tasks, what is particular to the topic)"""
+    scale = 4 if options.quick else 1
+    for partitions in PARTITIONS:
+        yield f"partitions.{partitions}", EVENTS // scale, ACCOUNTS, 1, {"partitions": partitions}
+    for keys in KEYS if not options.quick else KEYS[:3]:
+        yield f"keys.{keys}", max(EVENTS // scale, keys), keys, 1, {}
+    for size, events in SIZES.items():
+        yield f"size.{size}", events // scale, ACCOUNTS, 1, {"size": size}
+    for tasks in TASKS:
+        yield f"tasks.{tasks}", EVENTS // scale, ACCOUNTS, tasks, {}
+
+
+def measure(bench, results, options):
+    for name, events, accounts, tasks, topic in points(options):
+        for number in range(1, options.rounds + 1):
+            options.say(f"growth: {name}, round {number} of {options.rounds}")
+            measure_point(bench, results, name, events, accounts, tasks, **topic)
+        bench.forget_topics()

@@ -1,0 +1,53 @@
+"""Distinct rows that lie in memory: through a store's driver, and by the client library alone in every way there is."""
+from measure import run_program, with_password
+
+ROWS = 400_000
+BATCH = 20_000
+# Ways of the client library, the one that the driver goes first; those that wait for each row get fewer rows.
+WAYS = {
+    "postgresql": ["unnest-partition", "unnest", "unnest-2", "unnest-hashed", "insert", "copy", "copy-merge", "pipelined", "row",
+                   "row-commit"],
+    "mariadb": ["array"],
+    "mysql": ["prepared"],
+    "sqlite": ["row", "row-commit"],
+}
+STATEMENT_ROWS = {"array": 20_000, "prepared": 512}  # where that is a choice
+SLOW = {"row": 10, "row-commit": 40}                 # a fraction of the rows
+
+
+def bare_rows(store, kind, way, rows, batch):
+    if kind == "sqlite":
+        return run_program("bench/bare_sqlite", way, store.path.with_name("bare.db"), rows, batch)
+    server, environment = store.server, with_password(store.server)
+    if kind == "postgresql":
+        return run_program("bench/bare_postgres", way, store.server.uri(store.database), rows, batch, env=environment)
+    return run_program("bench/bare_rows", way, "127.0.0.1", server.port, store.database, rows, batch, STATEMENT_ROWS[way], env=environment)
+
+
+def driver(store, rows, batch, fence):
+    if store.kind == "sqlite":
+        return run_program("bench/rows_bench", "sqlite", store.path, rows, batch, fence)
+    return run_program("bench/rows_bench", store.kind, store.server.uri(store.database), rows, batch, fence, env=with_password(store.server))
+
+
+def add(results, prefix, figures):
+    """Those in rows per second; a way that cannot do one says null."""
+    results.add_all(prefix, {name: figures.get(name) for name in ("new", "known", "read", "removed")})
+
+
+def measure_store(bench, results, kind, rows, ways):
+    for way in ways:
+        fewer = rows // SLOW.get(way, 1) if kind != "sqlite" or way == "row-commit" else rows
+        with bench.store(kind) as store:
+            add(results, f"memory.{kind}.bare.{way}", bare_rows(store, kind, way, fewer, BATCH))
+    for fence in ("fence", "free"):
+        with bench.store(kind) as store:
+            add(results, f"memory.{kind}.driver.{fence}", driver(store, rows, BATCH, fence))
+
+
+def measure(bench, results, options):
+    rows = (options.events or ROWS) // (4 if options.quick else 1)
+    for number in range(1, options.rounds + 1):
+        options.say(f"memory: round {number} of {options.rounds}, {rows:,} rows")
+        for kind in options.stores:
+            measure_store(bench, results, kind, rows, WAYS[kind] if not options.quick else WAYS[kind][:1])

@@ -1,0 +1,93 @@
+"""One pipeline of Readside over a topic that is full already, and what it used."""
+import dataclasses
+import os
+import pathlib
+import re
+import time
+
+from process import eventually
+from scene import moment
+from worker import Readside, write_config
+
+
+@dataclasses.dataclass
+class Run:
+    """Times are seconds; memory is MiB."""
+    seconds: float               # from the first claim to the last commit
+    first_commit_seconds: float  # from the start of the worker
+    stop_seconds: float          # from SIGTERM to its exit
+    cpu_seconds: float           # of all tasks
+    peak_mib: float              # of the largest task
+    steady_mib: float            # of the largest task at the end
+    batches: int
+    rows: int                    # written, each once a batch
+
+    def figures(self, events):
+        """By the names that results have."""
+        return {"events_per_second": events / self.seconds, "cpu_seconds_per_million": self.cpu_seconds / events * 1e6,
+                "peak_mib": self.peak_mib, "steady_mib": self.steady_mib, "batches": self.batches, "rows": self.rows,
+                "first_commit_seconds": self.first_commit_seconds, "stop_seconds": self.stop_seconds}
+
+
+def memory_mib(pid, what="VmHWM"):
+    """Resident memory of a process: its peak, or what it is now (VmRSS)."""
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(what):
+            return int(line.split()[1]) / 1024
+    return 0
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def start_worker(bench, store, topic, tasks=1, plugin="bank", kafka=(), **keys):
+    """A worker with one pipeline. keys: of the pipeline."""
+    folder = bench.new_folder("worker")
+    config = write_config(folder / "readside.conf", {"bootstrap_servers": bench.kafka.bootstrap, "session_timeout": "6s", **dict(kafka)},
+                          {"main": store.config()},
+                          {"bench": {"topics": [topic], "plugin": plugin, "tasks": tasks, "group_id": folder.name, **keys}},
+                          {"name": "bench"})
+    return Readside(config, "worker").start()
+
+
+def ask(store, sql):
+    """Its rows; [] while the first claim is still to make the tables."""
+    try:
+        return store.query(sql)
+    except Exception as error:  # noqa: BLE001 - each store has a class of its own for "no such table"
+        if "readside_positions" in str(error):
+            return []
+        raise
+
+
+def ended(worker):
+    """(batches, rows) as the log of the ended worker counts them over all its tasks."""
+    lines = worker.lines("task ends")
+    return tuple(sum(int(re.search(rf"\b{name}=\"?(\d+)", line).group(1)) for line in lines) for name in ("batches", "rows"))
+
+
+def run_pipeline(bench, store, topic, events, tasks=1, deadline=900, **keys):
+    """From a topic's first record to its last, into an empty store; every event must be counted."""
+    began = time.monotonic()
+    worker = start_worker(bench, store, topic, tasks, **keys)
+    try:
+        eventually(lambda: ask(store, "SELECT 1 FROM readside_positions WHERE events > 0"), 60, "the first commit", every=0.05)
+        first = time.monotonic() - began
+        pids = worker.tasks(tasks)
+
+        def at_end():
+            rows = ask(store, "SELECT sum(events), min(claimed_at), max(updated_at) FROM readside_positions")
+            return rows[0] if rows and int(rows[0][0] or 0) >= events else None
+        # The store's own clock counts, so asking may be rare: each question is a connection, which takes from what is measured.
+        counted, claimed, updated = eventually(at_end, deadline, "the last event", every=0.5)
+        assert int(counted) == events, f"{counted} events were counted, {events} produced"
+        used = {"cpu_seconds": sum(map(cpu_seconds, pids)), "peak_mib": max(map(memory_mib, pids)),
+                "steady_mib": max(memory_mib(pid, "VmRSS") for pid in pids)}
+        asked = time.monotonic()
+        assert worker.stop() == 0, worker.tail()
+        batches, rows = ended(worker)
+        return Run((moment(updated) - moment(claimed)).total_seconds(), first, time.monotonic() - asked, batches=batches, rows=rows, **used)
+    finally:
+        worker.remove()

@@ -1,0 +1,183 @@
+"""Tables and charts from what was measured: printed, and written into docs/performance.md between its marks."""
+import re
+
+STORES = {"postgresql": "PostgreSQL", "mariadb": "MariaDB", "mysql": "MySQL", "sqlite": "SQLite"}
+MARKS = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+# ---- Figures ----
+
+def number(value, digits=None):
+    """Three significant digits, or so many behind the point."""
+    if value is None:
+        return "-"
+    if digits is not None:
+        return f"{value:,.{digits}f}"
+    size = len(str(int(abs(value))))
+    return f"{round(value, 3 - size):,.0f}" if size > 3 else f"{value:,.{max(0, 3 - size)}f}"
+
+
+def percent(ratio):
+    return "-" if ratio is None else f"{ratio:.0%}"
+
+
+def times(ratio):
+    return "-" if ratio is None else f"{ratio:.1f}x"
+
+
+def spread(results, key):
+    """The median, and how far lowest and highest lie from it."""
+    value = results.median(key)
+    if value is None:
+        return "-"
+    low, high = min(results.samples[key]), max(results.samples[key])
+    return number(value) if low == high else f"{number(value)} ({number(low)} to {number(high)})"
+
+
+def table(heads, rows):
+    """Markdown; nothing where there are no rows."""
+    if not rows:
+        return ""
+    lines = ["| " + " | ".join(heads) + " |", "| --- |" + " ---: |" * (len(heads) - 1)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
+
+
+# ---- Tables ----
+
+def sink_row(results, name, prefix, limit, peer):
+    rate = f"{prefix}.events_per_second"
+    return [name, spread(results, rate), percent(results.ratio(rate, limit)), times(results.ratio(rate, peer)),
+            number(results.median(f"{prefix}.cpu_seconds_per_million")), number(results.median(f"{prefix}.peak_mib"))]
+
+
+def throughput_table(section):
+    def make(results):
+        limit = f"{section}.limit.fold.events_per_second"
+        rows = [sink_row(results, name, f"{section}.limit.{what}", limit, "")
+                for what, name in (("consume", "consume alone"), ("fold", "consume, parse, fold alone"))]
+        for kind, name in STORES.items():
+            peer = f"{section}.{kind}.peer.1.events_per_second"
+            for tasks in (1, 2):
+                rows.append(sink_row(results, f"**Readside into {name}**, {tasks} task{'s' * (tasks > 1)}",
+                                     f"{section}.{kind}.readside.{tasks}", limit, peer))
+            rows.append(sink_row(results, f"Debezium JDBC sink into {name}", f"{section}.{kind}.peer.1", limit, peer))
+        for way, name in (("row", "by hand: a row, a commit an event"), ("row-batch", "by hand: a row an event, a commit for 5,000"),
+                          ("upsert-batch", "by hand: last states of 5,000, one statement")):
+            rows.append(sink_row(results, f"{name}, into PostgreSQL", f"{section}.postgresql.naive.{way}", limit,
+                                 f"{section}.postgresql.peer.1.events_per_second"))
+        return table(["", "events/s", "of the bare loop", "times the peer", "CPU s a million", "peak MiB"],
+                     [row for row in rows if row[1] != "-"])
+    return make
+
+
+def memory_table(results):
+    rows = []
+    for kind, name in STORES.items():
+        prefixes = {f"**Readside's driver**, {name}": f"memory.{kind}.driver.fence", f"the same without positions, {name}":
+                    f"memory.{kind}.driver.free"}
+        for key in results.keys(rf"memory\.{kind}\.bare\..*\.new"):
+            way = key.split(".")[3]
+            prefixes[f"{name} alone: {way}"] = f"memory.{kind}.bare.{way}"
+        best = [key.split(".")[3] for key in results.keys(rf"memory\.{kind}\.bare\..*\.new")][:1]
+        for label, prefix in prefixes.items():
+            limit = f"memory.{kind}.bare.{best[0]}" if best else ""
+            if f"{prefix}.new" in results.samples:
+                rows.append([label, spread(results, f"{prefix}.new"), percent(results.ratio(f"{prefix}.new", f"{limit}.new")),
+                             spread(results, f"{prefix}.known"), percent(results.ratio(f"{prefix}.known", f"{limit}.known"))])
+    return table(["", "new rows/s", "of the bare statement", "known rows/s", "of the bare statement"], rows)
+
+
+def costs_table(results):
+    rows = []
+    for key in results.keys(r"costs\..*\.events_per_second"):
+        name = key.split(".")[1]
+        cpu = f"costs.{name}.cpu_seconds_per_million"
+        rows.append([name, spread(results, key), percent(results.ratio(key, "costs.base.events_per_second")),
+                     number(results.median(cpu)), number(results.median(f"costs.{name}.peak_mib"))])
+    return table(["", "events/s", "of base", "CPU s a million", "peak MiB"], rows)
+
+
+def latency_table(results):
+    rows = []
+    for name, label in (("readside", "**Readside**"), ("peer", "Debezium JDBC sink")):
+        for key in results.keys(rf"latency\.{name}\.\d+\.p50_ms"):
+            prefix = key.rpartition(".")[0]
+            rows.append([f"{label}, {int(prefix.split('.')[2]):,} events/s",
+                         *(spread(results, f"{prefix}.{mark}") for mark in ("p50_ms", "p99_ms", "p99_9_ms"))])
+    return table(["", "p50 ms", "p99 ms", "p99.9 ms"], rows)
+
+
+def growth_table(results):
+    rows = []
+    for key in results.keys(r"growth\..*\.readside\.events_per_second"):
+        _, what, size, *_ = key.split(".")
+        prefix = f"growth.{what}.{size}"
+        rows.append([f"{what} {int(size):,}", spread(results, key),
+                     percent(results.ratio(key, f"{prefix}.limit.events_per_second")),
+                     number(results.median(f"{prefix}.readside.cpu_seconds_per_million")),
+                     number(results.median(f"{prefix}.readside.peak_mib"))])
+    return table(["", "events/s", "of the bare loop", "CPU s a million", "peak MiB"], rows)
+
+
+TABLES = {"hot": throughput_table("hot"), "distinct": throughput_table("distinct"), "memory": memory_table, "costs": costs_table,
+          "latency": latency_table, "growth": growth_table}
+
+
+def machine_words(machine):
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    return (f"Measured on {machine['date']}: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, Linux "
+            f"{machine['kernel']}; {versions}. Broker, server and worker share the machine.\n")
+
+
+def print_all(results):
+    for name, make in TABLES.items():
+        text = make(results)
+        if text:
+            print(f"\n{name}\n\n{text}", flush=True)
+
+
+# ---- Charts ----
+
+def throughput_bars(results, section):
+    """[(name, events/s, is it Readside's)], fastest last."""
+    bars = [("bare loop", f"{section}.limit.fold", False)]
+    for kind, name in STORES.items():
+        bars.append((f"Readside, {name}", f"{section}.{kind}.readside.1", True))
+        bars.append((f"Debezium, {name}", f"{section}.{kind}.peer.1", False))
+    found = [(name, results.median(f"{prefix}.events_per_second"), ours) for name, prefix, ours in bars]
+    return sorted((bar for bar in found if bar[1] is not None), key=lambda bar: bar[1])
+
+
+def draw_bars(path, title, bars):
+    import matplotlib
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "readside"  # the same figures give the same file
+    from matplotlib import pyplot
+    figure, axes = pyplot.subplots(figsize=(8, 0.45 * len(bars) + 1))
+    drawn = axes.barh([bar[0] for bar in bars], [bar[1] for bar in bars], color=["#2b6cb0" if bar[2] else "#a0aec0" for bar in bars])
+    axes.bar_label(drawn, [f"{bar[1]:,.0f}" for bar in bars], padding=3, fontsize=8)
+    axes.set_title(title, fontsize=10)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.margins(x=0.15)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
+
+
+def write_charts(results, folder):
+    for section, title in (("hot", "Events a second, 10,000 accounts"), ("distinct", "Events a second, a new row each")):
+        bars = throughput_bars(results, section)
+        if bars:
+            draw_bars(folder / f"performance-{section}.svg", title, bars)
+
+
+def write_docs(results, machine, folder):
+    """Tables that this run has not measured stay as they are."""
+    def fill(match):
+        name = match[2]
+        text = machine_words(machine) if name == "machine" else TABLES[name](results)
+        return match[1] + text + match[3] if text else match[0]
+    page = folder / "performance.md"
+    page.write_text(MARKS.sub(fill, page.read_text()))
+    write_charts(results, folder)

@@ -1,0 +1,77 @@
+"""The benchmarks by section, all in one run on the same servers; see scripts/bench."""
+import argparse
+import pathlib
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "lib"))
+
+import costs  # noqa: E402
+import growth  # noqa: E402
+import latency  # noqa: E402
+import memory  # noqa: E402
+import report  # noqa: E402
+import throughput  # noqa: E402
+from measure import STORES, Bench  # noqa: E402
+from results import Results, describe_machine  # noqa: E402
+
+SECTIONS = {
+    "hot": lambda *what: throughput.measure(*what[:2], "hot", what[2]),
+    "distinct": lambda *what: throughput.measure(*what[:2], "distinct", what[2]),
+    "memory": memory.measure,
+    "costs": costs.measure,
+    "latency": latency.measure,
+    "growth": growth.measure,
+}
+QUICK_STORES = ["postgresql", "mariadb", "sqlite"]
+
+
+def read_options():
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures Readside beside the machine's limits, its peer and what "
+                                     "a team would write by hand: the same topics, the same servers, in turn.")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"{', '.join(SECTIONS)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="a quarter of the events, one round: under 8 minutes")
+    parser.add_argument("--store", dest="stores", action="append", choices=STORES, help="this store only; may be repeated")
+    parser.add_argument("--rounds", type=int, help="how often all is measured in turn (default 3; quick: 1)")
+    parser.add_argument("--events", type=int, help="of hot and distinct, instead of the usual numbers; rows of memory")
+    parser.add_argument("--accounts", type=int, help="of hot and distinct")
+    parser.add_argument("--no-peer", dest="peers", action="store_false", help="without the peer and what is written by hand")
+    parser.add_argument("--json", metavar="FILE", help="all samples, by keys that stay")
+    parser.add_argument("--docs", action="store_true", help="rewrite the tables and charts of docs/performance.md")
+    parser.add_argument("--from", dest="source", metavar="FILE", help="measure nothing, take an earlier run's --json")
+    options = parser.parse_args()
+    unknown = [name for name in options.sections if name not in SECTIONS]
+    if unknown:
+        parser.error(f"there is no section {unknown[0]}; there are {', '.join(SECTIONS)}")
+    options.sections = options.sections or list(SECTIONS)
+    options.stores = options.stores or (QUICK_STORES if options.quick else STORES)
+    options.rounds = options.rounds or (1 if options.quick else 3)
+    options.peer_rounds = min(options.rounds, 3)
+    began = time.monotonic()
+    options.say = lambda text: print(f"[{time.monotonic() - began:6.0f} s] {text}", file=sys.stderr, flush=True)
+    return options
+
+
+def measure(options):
+    """What is measured is kept section by section: a long run may be cut short."""
+    results, machine = Results(), {}
+    with Bench() as bench:
+        for section in options.sections:
+            SECTIONS[section](bench, results, options)
+            bench.forget_topics()
+            machine = describe_machine(bench.versions())
+            if options.json:
+                results.write(options.json, machine)
+    return results, machine
+
+
+def main():
+    options = read_options()
+    results, machine = Results.read(options.source) if options.source else measure(options)
+    report.print_all(results)
+    if options.docs:
+        report.write_docs(results, machine, ROOT / "docs")
+
+
+main()

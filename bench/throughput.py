@@ -1,0 +1,63 @@
+"""Hot keys and distinct rows, end to end: Readside, the limits, the peer, and what a team would write by hand, in turn."""
+from measure import bare, run_program, with_password
+from peer import run_peer
+from pipeline import run_pipeline
+
+EVENTS = {"hot": 2_000_000, "distinct": 1_000_000}
+ACCOUNTS = {"hot": 10_000, "distinct": None}  # None: each event has one of its own
+PEER_STORES = ("postgresql", "mariadb")       # it has no dialect for SQLite
+# By hand, into PostgreSQL: events that are enough to see the speed of a way that takes a round trip an event.
+NAIVE = {"row": 40_000, "row-batch": 200_000, "upsert-batch": None}
+
+
+def limits(bench, results, section, topic, events):
+    for what in ("consume", "fold"):
+        found = bare(bench.kafka, topic, events, what)
+        results.add_all(f"{section}.limit.{what}", {"events_per_second": events / found["seconds"], "peak_mib": found["peak_mib"],
+                                                    "cpu_seconds_per_million": found["cpu_seconds"] / events * 1e6})
+
+
+def readside(bench, results, section, kind, topic, events, tasks):
+    with bench.store(kind) as store:
+        run = run_pipeline(bench, store, topic, events, tasks)
+        counted = store.query("SELECT sum(events) FROM accounts")[0][0]
+        assert int(counted) == events, f"{counted} events in the rows, {events} produced"
+    results.add_all(f"{section}.{kind}.readside.{tasks}", run.figures(events))
+
+
+def peer(bench, results, section, kind, topic, events, accounts, tasks=1):
+    with bench.store(kind) as store:
+        used = run_peer(bench.kafka, store, bench.new_folder("peer"), topic, "accounts", events, tasks, keys=accounts)
+    results.add_all(f"{section}.{kind}.peer.{tasks}", {
+        "events_per_second": events / used["seconds"], "peak_mib": used["peak_mib"], "first_row_seconds": used["first_row_seconds"],
+        "cpu_seconds_per_million": used["cpu_seconds"] / events * 1e6})
+
+
+def naive(bench, results, section, topic, events):
+    """At least once, without positions in the store (bench/naive.c)."""
+    for way, enough in NAIVE.items():
+        wanted = min(events, enough or events)
+        with bench.store("postgresql") as store:
+            server = store.server
+            uri = f"host=127.0.0.1 port={server.port} user={server.user} password={server.password} dbname={store.database}"
+            used = run_program("bench/naive", bench.kafka.bootstrap, topic, wanted, uri, way, env=with_password(server))
+        results.add_all(f"{section}.postgresql.naive.{way}", {
+            "events_per_second": used["events_per_second"], "peak_mib": used["peak_mib"],
+            "cpu_seconds_per_million": used["cpu_seconds"] / used["events"] * 1e6})
+
+
+def measure(bench, results, section, options):
+    """section: hot or distinct."""
+    events = options.events or EVENTS[section] // (4 if options.quick else 1)
+    accounts = min(options.accounts or ACCOUNTS[section] or events, events)
+    topic = bench.topic(events, accounts)
+    for number in range(1, options.rounds + 1):
+        options.say(f"{section}: round {number} of {options.rounds}, {events:,} events")
+        limits(bench, results, section, topic, events)
+        for kind in options.stores:
+            for tasks in (1, 2):
+                readside(bench, results, section, kind, topic, events, tasks)
+            if kind in PEER_STORES and options.peers and number <= options.peer_rounds:
+                peer(bench, results, section, kind, topic, events, accounts)
+        if options.peers and "postgresql" in options.stores and number == 1:
+            naive(bench, results, section, topic, events)

@@ -1,0 +1,49 @@
+"""The benchmarks run, and write what docs/performance.md takes; how fast, nobody asks here."""
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from process import ROOT
+
+WITHOUT_PEER = ["hot", "memory", "costs"]
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A few events of each section on PostgreSQL and SQLite; the peer's jars are for who measures."""
+    path = tmp_path_factory.mktemp("bench") / "results.json"
+    done = subprocess.run([ROOT / "scripts" / "bench", *WITHOUT_PEER, "--quick", "--no-peer", "--store", "postgresql", "--store", "sqlite",
+                           "--events", "2000", "--accounts", "100", "--json", path], cwd=ROOT, capture_output=True, text=True, timeout=300,
+                          stdin=subprocess.DEVNULL, check=False)
+    assert done.returncode == 0, done.stderr[-5000:]
+    return path, done.stdout
+
+
+def test_each_section_has_its_figures(measured):
+    path, said = measured
+    figures = json.loads(path.read_text())["figures"]
+    for key in ("hot.limit.fold.events_per_second", "hot.postgresql.readside.1.events_per_second", "hot.sqlite.readside.2.peak_mib",
+                "memory.postgresql.bare.unnest-partition.new", "memory.sqlite.driver.fence.known", "costs.reads-warm.events_per_second"):
+        assert figures[key]["min"] <= figures[key]["median"] <= figures[key]["max"] and figures[key]["median"] > 0, key
+    assert "| **Readside into PostgreSQL**, 1 task |" in said
+
+
+def test_tables_and_charts_are_written_from_them(measured, tmp_path):
+    """Those of sections that were not measured stay as they are."""
+    path, _ = measured
+    shutil.copytree(ROOT / "bench", tmp_path / "bench")
+    shutil.copytree(ROOT / "tests" / "lib", tmp_path / "tests" / "lib")
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    before = (tmp_path / "docs" / "performance.md").read_text()
+    subprocess.run(["/usr/bin/python3", tmp_path / "bench" / "suite.py", "--from", path, "--docs"], check=True, capture_output=True)
+    after = (tmp_path / "docs" / "performance.md").read_text()
+
+    def tables(text):
+        return dict(re.findall(r"<!-- table (\S+) -->\n(.*?)<!-- end -->", text, re.DOTALL))
+    assert tables(before).keys() == tables(after).keys() >= {"machine", "hot", "distinct", "memory", "costs", "latency", "growth"}
+    assert "| **Readside into SQLite**, 2 tasks |" in tables(after)["hot"]
+    assert tables(after)["growth"] == tables(before)["growth"]
+    assert (tmp_path / "docs" / "performance-hot.svg").read_text().count("Readside, SQLite") == 1
