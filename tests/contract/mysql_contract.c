@@ -792,7 +792,7 @@ static void test_remote_servers_must_prove_themselves(void **state)
     snprintf(uri, sizeof uri, "%.*s?tls=unverified", bare, scene->uri);
     OK(scene, connect_to(scene, uri, password));
     snprintf(uri, sizeof uri, "%.*s?ssl-cert=/nowhere&ssl-key=/nowhere", bare, scene->uri); /* who has one wants TLS */
-    FAILS(scene, ERROR_CONFIG, "cannot connect", connect_to(scene, uri, password));
+    FAILS(scene, ERROR_CONFIG, "the file /nowhere of ssl-cert", connect_to(scene, uri, password));
     if (ca != NULL) {
         snprintf(uri, sizeof uri, "%.*s?tls=verified&ssl-ca=%s", bare, scene->uri, ca);
         OK(scene, connect_to(scene, uri, password));

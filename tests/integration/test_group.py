@@ -110,7 +110,7 @@ def test_a_batch_that_takes_too_long_becomes_smaller(scene, server_store):
     n, milliseconds = (600, 14) if server_store.server.kind == "mysql" else (1000, 4)
     server_store.slow_inserts("accounts__v1", milliseconds)
     made.produce([oracle.deposited(f"a{i}", "1.00") for i in range(n)])
-    worker = made.worker("slow", store={"statement_timeout": "1s", "allow_constraints": True})
+    worker = made.worker("slow", store={"statement_timeout": "1s", "lock_timeout": "1s", "allow_constraints": True})
     made.reaches_end()
     assert len(made.accounts()) == n + 1
     assert worker.lines(TOO_LATE[server_store.server.kind])
