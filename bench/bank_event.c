@@ -7,7 +7,7 @@
 
 #include <yyjson.h>
 
-enum { POOL_BYTES = 256 * 1024 };
+enum { POOL_BYTES = 16 * 1024 * 1024, SHOWN_MAX = 200 }; /* fill makes events of up to 900,000 bytes */
 
 static char pool_memory[POOL_BYTES];
 static yyjson_alc pool;
@@ -30,7 +30,7 @@ void bank_event_parse(const void *data, size_t size, struct bank_event *ret_even
     ret_event->amount = yyjson_get_str(yyjson_obj_get(root, "amount"));
     ret_event->at = yyjson_get_str(yyjson_obj_get(root, "at"));
     if (type == NULL || ret_event->account == NULL || ret_event->amount == NULL || ret_event->at == NULL)
-        die("a record is no event of bench/fill: %.*s", (int)size, (const char *)data);
+        die("a record is no event of bench/fill: %.*s", size < SHOWN_MAX ? (int)size : SHOWN_MAX, (const char *)data);
     ret_event->is_withdrawal = type[0] == 'W';
 }
 
