@@ -67,6 +67,11 @@ static const char *hint_of(const char *state)
     return "";
 }
 
+bool pg_has_state(const PGresult *result, const char *state)
+{
+    return strcmp(field(result, PG_DIAG_SQLSTATE), state) == 0;
+}
+
 int pg_error_of(const PGresult *result, struct error *ret_error)
 {
     const char *state = field(result, PG_DIAG_SQLSTATE), *detail = field(result, PG_DIAG_MESSAGE_DETAIL);
@@ -381,6 +386,8 @@ static int rolled_back(struct postgres *pg, struct error *ret_error)
     if (pg_failed_at(pg) < pg->n_sent)
         return broke(pg, "ROLLBACK failed", ret_error);
     pg->may_have_committed = false;
+    if (pg->after_rollback != NULL)
+        return pg->after_rollback(pg, ret_error);
     if (strcmp(pg->failure.code, "25006") == 0) /* the primary has become a replica: find the new one */
         return pg_lost(pg, ERROR_TRANSIENT, pg->failure.text, ret_error);
     if (ret_error != NULL)
@@ -389,11 +396,11 @@ static int rolled_back(struct postgres *pg, struct error *ret_error)
 }
 
 /* Statements that were to be prepared behind the failure do not exist; so all are forgotten. */
-int pg_roll_back(struct postgres *pg, const struct error *failure, struct error *ret_error)
+int pg_roll_back_then(struct postgres *pg, pg_next next, struct error *ret_error)
 {
     int result;
 
-    pg->failure = *failure;
+    pg->after_rollback = next;
     pg_forget_statements(pg);
     pg_begin_exchange(pg);
     result = pg_send(pg, "ROLLBACK", NULL, false, ret_error);
@@ -402,6 +409,12 @@ int pg_roll_back(struct postgres *pg, const struct error *failure, struct error 
     if (result == 0)
         result = pg_sync(pg, rolled_back, ret_error);
     return result == 0 ? STORE_BUSY : result;
+}
+
+int pg_roll_back(struct postgres *pg, const struct error *failure, struct error *ret_error)
+{
+    pg->failure = *failure;
+    return pg_roll_back_then(pg, NULL, ret_error);
 }
 
 /* ---- The driver ---- */
@@ -441,6 +454,11 @@ static int open_store(const struct store_settings *settings, const struct store_
     pg->store.settings = *settings;
     pg->store.scope = *scope;
     pg->deadline_us = INT64_MAX;
+    pg->grounds = calloc(scope->n_tables + 1, sizeof pg->grounds[0]);
+    if (pg->grounds == NULL) {
+        free(pg);
+        return error_set(ret_error, ERROR_BUG, "out of memory");
+    }
     *ret_store = &pg->store;
     return 0;
 }
@@ -454,6 +472,7 @@ static void close_store(struct store *store)
     free(pg->results);
     free(pg->statements);
     free(pg->group_ends);
+    free(pg->grounds);
     free(pg->list);
     free(pg);
 }

@@ -73,6 +73,14 @@ struct pg_parameters {
     int n;
 };
 
+/*
+ * What this task knows of the rows that it upserts into a table: were they there already? ON CONFLICT costs a third of an insert. So
+ * the first upsert into a table asks; where all its rows were new, those that follow are inserted as new ones. The first that is
+ * there after all is refused by the server (23505); the batch is then rolled back, written again, and the table's rows are upserted
+ * from then on. Only speed depends on it.
+ */
+enum pg_ground { PG_GROUND_UNKNOWN, PG_GROUND_NEW, PG_GROUND_TAKEN };
+
 struct pg_statement { /* a prepared statement, by its text */
     char *sql;
     char name[40];
@@ -116,6 +124,8 @@ struct postgres {
     size_t n_looks;         /* insert: at tables */
     size_t *group_ends;     /* write: in the exchange, the statement behind each group */
     size_t group_ends_capacity;
+    uint8_t *grounds;       /* one a table: enum pg_ground */
+    pg_next after_rollback; /* while a transaction is being rolled back; NULL: the operation ends with the failure */
     struct error failure;   /* while a transaction is being rolled back; of hosts already tried */
     struct store_position *list;
     PGresult *list_result;
@@ -141,6 +151,8 @@ int pg_sync(struct postgres *pg, pg_next next, struct error *ret_error);
 size_t pg_failed_at(const struct postgres *pg);
 /* Gives the error the code STORE_MISSING where it is of a table that is not there. Returns the class. */
 int pg_note_missing(int class, struct error *error);
+/* Has the statement failed with that SQLSTATE? */
+bool pg_has_state(const PGresult *result, const char *state);
 /* The class and text of a failed statement's error. */
 int pg_error_of(const PGresult *result, struct error *ret_error);
 /* The error of the first statement that failed. */
@@ -153,6 +165,8 @@ bool pg_has_committed(const struct postgres *pg);
 int pg_lost(struct postgres *pg, int class, const char *what, struct error *ret_error);
 /* Rolls back, forgets prepared statements, then ends the operation with the failure. */
 int pg_roll_back(struct postgres *pg, const struct error *failure, struct error *ret_error);
+/* The same, but goes on with the operation. */
+int pg_roll_back_then(struct postgres *pg, pg_next next, struct error *ret_error);
 /* Blocking, outside of pipelines: for commands and start-up. The caller clears the result. NULL: ret_error is set. */
 PGresult *pg_query(struct postgres *pg, const char *sql, struct pg_parameters *parameters, int *ret_class,
                    struct error *ret_error);

@@ -177,17 +177,23 @@ static void print_keys(struct buffer *sql, const struct table *table)
         buffer_printf(sql, "%s\"%s\"", i > 0 ? ", " : "", table->columns[table->keys[i]].name);
 }
 
-static void print_upsert(struct buffer *sql, const struct store_scope *scope, const struct change_group *group)
+static void print_insert(struct buffer *sql, const struct store_scope *scope, const struct change_group *group)
 {
-    const struct table *table = group->table;
     char name[STORE_NAME_SIZE];
-    bool is_first = true;
 
-    store_table_name(scope, table, name);
+    store_table_name(scope, group->table, name);
     buffer_printf(sql, "INSERT INTO \"%s\" AS t (", name);
     print_names(sql, group);
     buffer_puts(sql, ") SELECT * FROM ");
     print_unnest(sql, group);
+}
+
+static void print_upsert(struct buffer *sql, const struct store_scope *scope, const struct change_group *group)
+{
+    const struct table *table = group->table;
+    bool is_first = true;
+
+    print_insert(sql, scope, group);
     buffer_puts(sql, " ON CONFLICT (");
     print_keys(sql, table);
     buffer_puts(sql, ") DO UPDATE SET ");
@@ -232,18 +238,38 @@ static void print_delete(struct buffer *sql, const struct store_scope *scope, co
     buffer_puts(sql, " END) FROM t");
 }
 
+/* The same, and how many of the rows were there: what ON CONFLICT has updated was locked first, and keeps the mark of it. */
+static void print_asking_upsert(struct buffer *sql, const struct store_scope *scope, const struct change_group *group)
+{
+    buffer_puts(sql, "WITH w AS (");
+    print_upsert(sql, scope, group);
+    buffer_puts(sql, " RETURNING t.xmax) SELECT count(*) FILTER (WHERE xmax <> 0) FROM w");
+}
+
+/* Rows of shared tables are there nearly always. */
+static enum pg_ground ground_of(const struct postgres *pg, const struct change_group *group)
+{
+    return group->table->is_shared ? PG_GROUND_TAKEN : (enum pg_ground)pg->grounds[group->table->id];
+}
+
 static int send_group(struct postgres *pg, const struct change_group *group, struct error *ret_error)
 {
     struct buffer sql = BUFFER_INIT;
+    enum pg_ground ground = ground_of(pg, group);
+    bool is_asking = group->change == CHANGE_UPSERT && ground == PG_GROUND_UNKNOWN;
     int result;
 
     if (group->change == CHANGE_DELETE)
         print_delete(&sql, &pg->store.scope, group);
+    else if (is_asking)
+        print_asking_upsert(&sql, &pg->store.scope, group);
+    else if (ground == PG_GROUND_NEW)
+        print_insert(&sql, &pg->store.scope, group);
     else
         print_upsert(&sql, &pg->store.scope, group);
     put_rows(&pg->parameters, group);
     result = buffer_failed(&sql) ? pg_lost(pg, ERROR_BUG, "out of memory for a statement", ret_error)
-                                 : pg_send(pg, sql.data, &pg->parameters, true, ret_error);
+                                 : pg_send(pg, sql.data, &pg->parameters, !is_asking, ret_error);
     buffer_free(&sql);
     return result;
 }
@@ -278,16 +304,16 @@ static int send_rows(struct postgres *pg, const struct batch *batch, struct erro
 
 /* ---- The end ---- */
 
-/* The table whose statement failed; "readside_outbox" behind them all. */
-static const char *failed_table(const struct postgres *pg, size_t failed)
+/* The rows whose statement failed; NULL: it was another's, before or behind them all. */
+static const struct change_group *failed_group(const struct postgres *pg, size_t failed)
 {
     size_t n_groups = 0;
     const struct change_group *groups = pg->write.batch == NULL ? NULL : batch_groups(pg->write.batch, &n_groups);
 
-    for (size_t i = 0; i < n_groups; i++)
+    for (size_t i = 0; i < n_groups && failed >= pg->first_statement; i++)
         if (failed < pg->group_ends[i])
-            return groups[i].table->name;
-    return "readside_outbox";
+            return &groups[i];
+    return NULL;
 }
 
 static int judge_failure(struct postgres *pg, struct error *ret_failure)
@@ -295,6 +321,7 @@ static int judge_failure(struct postgres *pg, struct error *ret_failure)
     size_t failed = pg_failed_at(pg);
     const PGresult *result = pg->results[failed];
     const struct store_move *first = pg->write.n_moves > 0 ? pg->write.moves : NULL;
+    const struct change_group *group = failed_group(pg, failed);
     char words[PG_WORDS_SIZE];
 
     if (pg_raised_words(result, words))
@@ -305,19 +332,61 @@ static int judge_failure(struct postgres *pg, struct error *ret_failure)
                          first == NULL ? "" : first->topic, first == NULL ? 0 : (int)first->partition,
                          pg->write.n_moves > 1 ? " or another of the batch" : "");
     if (failed >= pg->first_statement && failed + 1 < pg->n_sent)
-        error_wrap(ret_failure, "table %s", failed_table(pg, failed));
+        error_wrap(ret_failure, "table %s", group == NULL ? "readside_outbox" : group->table->name);
     return ret_failure->class;
+}
+
+static int write_again(struct postgres *pg, struct error *ret_error)
+{
+    int result = pg_start_write(&pg->store, &pg->write, ret_error);
+
+    return result == 0 ? STORE_BUSY : result;
+}
+
+/* A row was taken for new and is there: the first of its table. */
+static bool has_met_first(struct postgres *pg, size_t failed)
+{
+    const struct change_group *group = failed_group(pg, failed);
+
+    if (group == NULL || group->change != CHANGE_UPSERT || ground_of(pg, group) != PG_GROUND_NEW ||
+        !pg_has_state(pg->results[failed], "23505")) /* unique_violation */
+        return false;
+    pg->grounds[group->table->id] = PG_GROUND_TAKEN;
+    return true;
+}
+
+/* By what the asking upserts have answered. */
+static void learn_grounds(struct postgres *pg)
+{
+    size_t n_groups = 0;
+    const struct change_group *groups = pg->write.batch == NULL ? NULL : batch_groups(pg->write.batch, &n_groups);
+
+    for (size_t i = 0; i < n_groups; i++) {
+        const PGresult *result = pg->results[pg->group_ends[i] - 1];
+        uint8_t *ground = &pg->grounds[groups[i].table->id];
+
+        if (groups[i].change != CHANGE_UPSERT || PQntuples(result) != 1)
+            continue;
+        if (pg_read_int8(result, 0, 0) > 0)
+            *ground = PG_GROUND_TAKEN;
+        else if (*ground == PG_GROUND_UNKNOWN)
+            *ground = PG_GROUND_NEW;
+    }
 }
 
 static int written(struct postgres *pg, struct error *ret_error)
 {
     struct error failure = {0};
+    size_t failed = pg_failed_at(pg);
 
     if (pg_has_committed(pg)) {
         pg->may_have_committed = false;
+        learn_grounds(pg);
         return 0;
     }
-    if (pg_failed_at(pg) < pg->n_sent)
+    if (failed < pg->n_sent && has_met_first(pg, failed))
+        return pg_roll_back_then(pg, write_again, ret_error);
+    if (failed < pg->n_sent)
         judge_failure(pg, &failure);
     else /* COMMIT of a transaction that had failed answers ROLLBACK */
         error_set(&failure, ERROR_TRANSIENT, "PostgreSQL answered COMMIT with %s", PQcmdStatus(pg->results[pg->n_sent - 1]));

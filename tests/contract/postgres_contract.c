@@ -443,6 +443,40 @@ static void test_values_as_the_server_sees_them(void **state)
     scene_free(scene);
 }
 
+static void count_events(struct scene *scene, int first, int n)
+{
+    for (int i = first; i < first + n; i++) {
+        char name[16];
+
+        snprintf(name, sizeof name, "a-%d", i);
+        apply(scene, account(scene, name), EVENTS, RS_ADD, rs_value_int(1));
+    }
+}
+
+/* Rows are taken for new where only new ones were met: the first that is there after all loses nothing, nor counts twice. */
+static void test_rows_that_were_new_until_now(void **state)
+{
+    struct scene *scene = scene_ready();
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        count_events(scene, i * 10, 10);
+        OK(scene, scene_write(scene, 1));
+    }
+    count_events(scene, 25, 10); /* five are there, five new */
+    OK(scene, scene_write(scene, 1));
+    LOOK(scene, "40", "SELECT sum(events) FROM accounts");
+    LOOK(scene, "35", "SELECT count(*) FROM accounts");
+    LOOK(scene, "5", "SELECT count(*) FROM accounts WHERE events = 2");
+    LOOK(scene, "4", "SELECT events FROM readside_positions WHERE part = 0");
+    take_away(scene, account(scene, "a-1"));
+    count_events(scene, 1, 2); /* one made anew in the batch that removes it */
+    OK(scene, scene_write(scene, 1));
+    LOOK(scene, "35", "SELECT count(*) FROM accounts");
+    LOOK(scene, "6", "SELECT count(*) FROM accounts WHERE events = 2");
+    scene_free(scene);
+}
+
 /* ---- The network ---- */
 
 static void test_the_network_breaks_anywhere(void **state)
@@ -1007,6 +1041,7 @@ int main(void)
         cmocka_unit_test(test_errors_by_class),
         cmocka_unit_test(test_read_only_drops_the_connection),
         cmocka_unit_test(test_values_as_the_server_sees_them),
+        cmocka_unit_test(test_rows_that_were_new_until_now),
         cmocka_unit_test(test_the_network_breaks_anywhere),
         cmocka_unit_test(test_what_is_in_flight_is_fenced),
         cmocka_unit_test(test_the_answer_to_commit_is_lost),

@@ -216,7 +216,7 @@ static void test_defaults(void **state)
     assert_int_equal(pipeline->batch_bytes, 8 << 20);
     assert_int_equal(pipeline->batch_time_us, 5000000);
     assert_int_equal(pipeline->commit_interval_us, 0);
-    assert_int_equal(pipeline->fetch_queue_bytes, 4 << 20);
+    assert_int_equal(pipeline->fetch_queue_bytes, 2 << 20);
     assert_int_equal(pipeline->row_cache_bytes, 16 << 20);
     assert_true(pipeline->is_enabled);
     assert_int_equal(pipeline->topics.n, 1);
