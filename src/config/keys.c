@@ -179,7 +179,7 @@ static const struct key pipeline_keys[] = {
     {.name = "commit_interval", .type = KEY_DURATION, AT(commit_interval_us), .fallback = "0", .min = 0, .max = HOUR,
      .summary = "Least time between two commits, for stores whose flushes are dear.",
      .details = "With 0 a batch is written as soon as the store is idle. Not above batch_time."},
-    {.name = "fetch_queue", .type = KEY_SIZE, AT(fetch_queue_bytes), .fallback = "4MiB", .min = 64 * KIB, .max = GIB,
+    {.name = "fetch_queue", .type = KEY_SIZE, AT(fetch_queue_bytes), .fallback = "2MiB", .min = 64 * KIB, .max = GIB,
      .summary = "Most memory for records fetched ahead, a task."},
     {.name = "row_cache", .type = KEY_SIZE, AT(row_cache_bytes), .fallback = "16MiB", .min = 0, .max = 64 * GIB,
      .summary = "Most memory for rows kept between batches, a task."},

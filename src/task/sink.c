@@ -13,7 +13,8 @@ enum {
     RETRY_BASE_US = 100 * 1000,
     RETRY_MAX_US = 5 * 1000 * 1000,
     IDLE_WAIT_US = 100 * 1000,
-    FOLD_MORE_MAX_US = 400 * 1000,
+    FOLD_MORE = 4, /* times the last write, and at most: */
+    FOLD_MORE_MAX_US = 1000 * 1000,
     MOVE_DELAY_US = 300 * 1000,        /* end marks alone are worth a write only now and then */
     PROBE_HALTED_US = 2 * 1000 * 1000, /* an operator may have resumed it */
     PROBE_IDLE_US = 10 * 1000 * 1000,
@@ -101,13 +102,13 @@ int sink_lose_store(struct sink *sink, const struct error *why, struct error *re
 
 /*
  * A batch closes when the store is idle. Only while records come faster than they are folded, and most of them fold into rows that
- * the batch holds already, waiting as long again as the last write took is better: the store writes half as many rows for the same
- * events, and nobody waits for a record longer than in the queue.
+ * the batch holds already, waiting some times as long as the last write took is better: the store writes a fraction of the rows for
+ * the same events, and nobody waits for a record longer than in the queue.
  */
 static bool is_still_folding(const struct sink *sink, int64_t now)
 {
     return sink->is_flooded && sink->block == BLOCK_NONE && sink->fold_events > 2 * batch_rows(sink->fold) &&
-           now - sink->written_at_us < 2 * sink->write_us && now - sink->fold_since_us < FOLD_MORE_MAX_US;
+           now - sink->written_at_us < FOLD_MORE * sink->write_us && now - sink->fold_since_us < FOLD_MORE_MAX_US;
 }
 
 static bool is_write_due(struct sink *sink)
