@@ -277,6 +277,31 @@ int batch_row(struct batch *batch, uint32_t number, const struct rs_value *keys,
     return row_refuse_foreign(row, row->partition, batch->event_partition, ret_error);
 }
 
+/* ---- Looking ahead ---- */
+
+/* Could a record's key be a row's as it is? */
+static bool has_record_keys(const struct table *table)
+{
+    return table->n_keys == 1 && table->columns[table->keys[0]].type == RS_TEXT && !table->is_shared && !table->is_omitted;
+}
+
+uint64_t batch_expect(const struct batch *batch, const void *key, size_t key_size)
+{
+    uint64_t hash = key == NULL ? 0 : hash_bytes(key, key_size, batch->seed);
+
+    for (uint32_t i = 0; i < batch->n_tables; i++)
+        if (has_record_keys(&batch->tables[i]))
+            map_expect(&batch->maps[i], hash);
+    return hash;
+}
+
+void batch_fetch(const struct batch *batch, uint64_t expected)
+{
+    for (uint32_t i = 0; i < batch->n_tables; i++)
+        if (has_record_keys(&batch->tables[i]))
+            map_fetch(&batch->maps[i], expected);
+}
+
 /* ---- The whole ---- */
 
 bool batch_is_empty(const struct batch *batch)

@@ -52,6 +52,23 @@ struct row *map_find(const struct map *map, const struct table *table, uint64_t 
     return NULL;
 }
 
+void map_expect(const struct map *map, uint64_t hash)
+{
+    if (map->capacity > 0)
+        __builtin_prefetch(&map->slots[hash & (map->capacity - 1)]);
+}
+
+/* Its size is that of any other row of the table but for the key, which is behind it all. */
+void map_fetch(const struct map *map, uint64_t hash)
+{
+    const struct row *row = map->capacity == 0 ? NULL : map->slots[hash & (map->capacity - 1)];
+
+    if (row == NULL || map->last == NULL)
+        return;
+    for (size_t at = 0; at < sizeof *row + map->last->table->n_columns * sizeof row->cells[0]; at += CACHE_LINE)
+        __builtin_prefetch((const char *)row + at, 1);
+}
+
 static void place(struct map *map, struct row *row)
 {
     size_t mask = map->capacity - 1, i = row->hash & mask;

@@ -96,7 +96,7 @@ enum sink_block {
     BLOCK_FULL, /* the batch is full and waits to be written */
 };
 
-enum { SINK_TAKE_MAX = 1024, SINK_TYPES_MAX = 64, SINK_KEY_SIZE = 128 };
+enum { SINK_TAKE_MAX = 1024, SINK_AHEAD = 12, SINK_TYPES_MAX = 64, SINK_KEY_SIZE = 128 };
 
 /* The event that a batch began with: the one to blame when it is the only one. */
 struct first_event {
@@ -171,6 +171,7 @@ struct sink {
     struct record records[SINK_TAKE_MAX];
     size_t n_records;
     size_t cursor;
+    uint64_t expected[SINK_AHEAD]; /* batch_expect() of records that come next, by their number in the take */
     enum sink_block block;
     unsigned load_rounds; /* for the event at the cursor */
     int64_t blocked_at_us;

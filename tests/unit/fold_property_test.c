@@ -414,6 +414,17 @@ static void check_read(const struct model_operation *operation, const struct mod
     assert_true(!row->exists || model_fits(operation->table, operation->column, &row->values[operation->column]));
 }
 
+/* Hints, right or wrong, must change nothing. */
+static void look_ahead(struct world *world, const struct model_operation *operation)
+{
+    const struct table *table = &model_tables[operation->table];
+    struct rs_value keys[RS_MAX_KEYS] = {{0}};
+    bool is_text = model_key(table->id, operation->key, keys) > 0 && keys[0].type == RS_TEXT;
+
+    batch_fetch(world->fold, is_text ? batch_expect(world->fold, keys[0].as.text.data, keys[0].as.text.size)
+                                     : batch_expect(world->fold, NULL, 0));
+}
+
 static int run_operation(struct world *world, const struct model_operation *operation, struct model *model)
 {
     struct error error = {0};
@@ -464,6 +475,8 @@ static int attempt(struct world *world, const struct event *event)
     int result = 0;
 
     model = world->now;
+    for (int i = 0; i < event->n_operations; i++)
+        look_ahead(world, &event->operations[i]);
     batch_begin(world->fold, "topic", 0, world->counts.events);
     for (int i = 0; i < event->n_operations && result == 0; i++)
         result = run_operation(world, &event->operations[i], &model);
