@@ -21,11 +21,13 @@ class Run:
     steady_mib: float            # of the largest task at the end
     batches: int
     rows: int                    # written, each once a batch
+    round_trips: int             # to the store, to write the batches
 
     def figures(self, events):
         """By the names that results have."""
         return {"events_per_second": events / self.seconds, "cpu_seconds_per_million": self.cpu_seconds / events * 1e6,
                 "peak_mib": self.peak_mib, "steady_mib": self.steady_mib, "batches": self.batches, "rows": self.rows,
+                "round_trips_per_batch": self.round_trips / self.batches,
                 "first_commit_seconds": self.first_commit_seconds, "stop_seconds": self.stop_seconds}
 
 
@@ -63,9 +65,9 @@ def ask(store, sql):
 
 
 def ended(worker):
-    """(batches, rows) as the log of the ended worker counts them over all its tasks."""
+    """(batches, rows, round trips) as the log of the ended worker counts them over all its tasks."""
     lines = worker.lines("task ends")
-    return tuple(sum(int(re.search(rf"\b{name}=\"?(\d+)", line).group(1)) for line in lines) for name in ("batches", "rows"))
+    return tuple(sum(int(re.search(rf"\b{name}=\"?(\d+)", line).group(1)) for line in lines) for name in ("batches", "rows", "round_trips"))
 
 
 def run_pipeline(bench, store, topic, events, tasks=1, deadline=900, **keys):
@@ -73,7 +75,7 @@ def run_pipeline(bench, store, topic, events, tasks=1, deadline=900, **keys):
     began = time.monotonic()
     worker = start_worker(bench, store, topic, tasks, **keys)
     try:
-        eventually(lambda: ask(store, "SELECT 1 FROM readside_positions WHERE events > 0"), 60, "the first commit", every=0.05)
+        eventually(lambda: ask(store, "SELECT 1 FROM readside_positions WHERE events > 0"), 60, "the first commit", every=0.2)
         first = time.monotonic() - began
         pids = worker.tasks(tasks)
 
@@ -87,7 +89,8 @@ def run_pipeline(bench, store, topic, events, tasks=1, deadline=900, **keys):
                 "steady_mib": max(memory_mib(pid, "VmRSS") for pid in pids)}
         asked = time.monotonic()
         assert worker.stop() == 0, worker.tail()
-        batches, rows = ended(worker)
-        return Run((moment(updated) - moment(claimed)).total_seconds(), first, time.monotonic() - asked, batches=batches, rows=rows, **used)
+        batches, rows, round_trips = ended(worker)
+        return Run((moment(updated) - moment(claimed)).total_seconds(), first, time.monotonic() - asked, batches=batches, rows=rows,
+                   round_trips=round_trips, **used)
     finally:
         worker.remove()

@@ -47,7 +47,8 @@ def table(heads, rows):
 def sink_row(results, name, prefix, limit, peer):
     rate = f"{prefix}.events_per_second"
     return [name, spread(results, rate), percent(results.ratio(rate, limit)), times(results.ratio(rate, peer)),
-            number(results.median(f"{prefix}.cpu_seconds_per_million")), number(results.median(f"{prefix}.peak_mib"))]
+            number(results.median(f"{prefix}.cpu_seconds_per_million")), number(results.median(f"{prefix}.peak_mib")),
+            number(results.median(f"{prefix}.round_trips_per_batch"))]
 
 
 def throughput_table(section):
@@ -65,7 +66,7 @@ def throughput_table(section):
                           ("upsert-batch", "by hand: last states of 5,000, one statement")):
             rows.append(sink_row(results, f"{name}, into PostgreSQL", f"{section}.postgresql.naive.{way}", limit,
                                  f"{section}.postgresql.peer.1.events_per_second"))
-        return table(["", "events/s", "of the bare loop", "times the peer", "CPU s a million", "peak MiB"],
+        return table(["", "events/s", "of the bare loop", "times the peer", "CPU s a million", "peak MiB", "round trips a batch"],
                      [row for row in rows if row[1] != "-"])
     return make
 
@@ -103,8 +104,8 @@ def latency_table(results):
         for key in results.keys(rf"latency\.{name}\.\d+\.p50_ms"):
             prefix = key.rpartition(".")[0]
             rows.append([f"{label}, {int(prefix.split('.')[2]):,} events/s",
-                         *(spread(results, f"{prefix}.{mark}") for mark in ("p50_ms", "p99_ms", "p99_9_ms"))])
-    return table(["", "p50 ms", "p99 ms", "p99.9 ms"], rows)
+                         *(spread(results, f"{prefix}.{mark}_ms") for mark in ("p50", "p99", "p99_9", "acked_p50", "acked_p99"))])
+    return table(["", "p50 ms", "p99 ms", "p99.9 ms", "of it the producer's: p50", "p99"], rows)
 
 
 def growth_table(results):
@@ -119,8 +120,16 @@ def growth_table(results):
     return table(["", "events/s", "of the bare loop", "CPU s a million", "peak MiB"], rows)
 
 
+def endurance_table(results):
+    events = results.median("endurance.events")
+    marks = [key.rpartition(".")[2] for key in results.keys(r"endurance\.steady_mib\.\d+")]
+    rows = [[f"{events * int(mark) / len(marks):,.0f}", number(results.median(f"endurance.steady_mib.{mark}"))] for mark in marks]
+    return table(["events", "resident MiB"], rows)
+
+
 TABLES = {"hot": throughput_table("hot"), "distinct": throughput_table("distinct"), "memory": memory_table, "costs": costs_table,
-          "latency": latency_table, "growth": growth_table}
+          "latency": latency_table, "growth": growth_table,
+          "endurance": endurance_table}
 
 
 def machine_words(machine):

@@ -8,6 +8,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 
 import costs  # noqa: E402
+import endurance  # noqa: E402
 import growth  # noqa: E402
 import latency  # noqa: E402
 import memory  # noqa: E402
@@ -23,6 +24,7 @@ SECTIONS = {
     "costs": costs.measure,
     "latency": latency.measure,
     "growth": growth.measure,
+    "endurance": endurance.measure,
 }
 QUICK_STORES = ["postgresql", "mariadb", "sqlite"]
 

@@ -6,6 +6,8 @@
 
 #include "store/store.h"
 
+#include <stdatomic.h>
+
 struct store_driver {
     const char *kind;
     int (*open)(const struct store_settings *settings, const struct store_scope *scope, struct store **ret_store,
@@ -43,6 +45,7 @@ struct store {
     struct store_settings settings;
     struct store_scope scope;
     bool is_busy;
+    _Atomic int64_t round_trips; /* a driver's thread may count them: store_count_round_trip() */
     struct buffer advice; /* of the last check; drivers note, store.c empties it */
     void (*on_wait)(void *context);
     void *wait_context;
@@ -61,6 +64,12 @@ enum index_fault {
 
 /* Of an index that a table lacks, with the statement that makes it. */
 void store_advise_index(struct store *store, const char *table, const char *index, enum index_fault fault, const char *sql);
+
+/* Each time that something is sent whose answer must be waited for. */
+static inline void store_count_round_trip(struct store *store)
+{
+    atomic_fetch_add_explicit(&store->round_trips, 1, memory_order_relaxed);
+}
 
 /* Drivers call it now and then while they do not return: between statements, and several times a second within long ones. */
 void store_waits(const struct store *store);

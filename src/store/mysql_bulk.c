@@ -44,6 +44,7 @@ static int prepare(struct my_store *my, const char *sql, MYSQL_STMT **ret_handle
     char *copy = strdup(sql);
     int result = handle == NULL || copy == NULL ? my_out_of_memory(ret_error) : 0;
 
+    store_count_round_trip(&my->store);
     if (result == 0 && mysql_stmt_prepare(handle, sql, strlen(sql)) != 0)
         result = my_statement_error(my, handle, ret_error);
     if (result != 0) {
@@ -211,6 +212,7 @@ int my_bulk(struct my_store *my, const char *sql, const struct my_rows *rows, st
     if (!put_rows(my, binds, rows))
         return my_out_of_memory(ret_error);
     my_await(my);
+    store_count_round_trip(&my->store);
     if (mysql_stmt_attr_set(handle, STMT_ATTR_ARRAY_SIZE, &n) != 0 || mysql_stmt_bind_param(handle, binds) != 0 ||
         mysql_stmt_execute(handle) != 0)
         return my_statement_error(my, handle, ret_error);

@@ -148,6 +148,7 @@ static int run(struct my_store *my, const char *sql, size_t size, struct error *
     if (my->connection == NULL)
         return my_not_connected(ret_error);
     my_await(my);
+    store_count_round_trip(&my->store);
     return mysql_real_query(my->connection, sql, size) == 0 ? 0 : my_error(my, ret_error);
 }
 
@@ -209,6 +210,7 @@ int my_send(struct my_store *my, const struct buffer *sql, struct error *ret_err
     if (my->connection == NULL)
         return my_not_connected(ret_error);
     my_await(my);
+    store_count_round_trip(&my->store);
     return mysql_send_query(my->connection, sql->data, sql->size) == 0 ? 0 : my_error(my, ret_error);
 }
 
@@ -286,6 +288,7 @@ static void roll_back(struct my_store *my)
     if (my->connection == NULL)
         return;
     my_await(my);
+    store_count_round_trip(&my->store);
     if (mysql_query(my->connection, "ROLLBACK" AND_LET_IDLE) != 0 || drain(my) != 0)
         my_disconnect(my);
 }

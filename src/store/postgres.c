@@ -272,6 +272,7 @@ int pg_sync(struct postgres *pg, pg_next next, struct error *ret_error)
 {
     if (PQpipelineSync(pg->connection) == 0)
         return send_failed(pg, ret_error);
+    store_count_round_trip(&pg->store);
     pg->next = next;
     await_sign(pg);
     pg->wants_write = PQflush(pg->connection) == 1;

@@ -146,6 +146,7 @@ static int start_write(struct sink *sink, struct error *failure)
     sink->fold_events = 0;
     sink->moved_at_us = 0;
     sink->written_at_us = sink_now(sink);
+    sink->trips_before = store_round_trips(sink->store);
     if (sink->block == BLOCK_FULL)
         sink->block = BLOCK_NONE;
     write = (struct store_write){.moves = sink->moves, .batch = closed};
@@ -164,6 +165,7 @@ static void committed(struct sink *sink)
     sink->counters.events += (int64_t)sink->sent_events;
     sink->counters.rows += (int64_t)batch_rows(sink->other);
     sink->counters.batches++;
+    sink->counters.round_trips += store_round_trips(sink->store) - sink->trips_before;
     sink->sent_events = 0;
     sink->attempts = 0;
     sink->write_us = sink_now(sink) - sink->written_at_us;

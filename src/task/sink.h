@@ -69,6 +69,7 @@ struct sink_counters {
     int64_t events; /* committed */
     int64_t rows;
     int64_t batches;
+    int64_t round_trips; /* to the store, of those batches */
     int64_t skipped;
     int64_t unhandled;
     int64_t rewinds;
@@ -157,6 +158,7 @@ struct sink {
     size_t event_limit;          /* events a batch may hold; halves while a culprit is looked for */
     int64_t written_at_us;       /* when the last write started */
     int64_t write_us;            /* how long it took */
+    int64_t trips_before;        /* store_round_trips() before it */
     bool is_flooded;             /* the last take brought as many records as it could */
     int64_t moved_at_us;         /* when a position first moved without events; 0: none has */
     struct first_event first;      /* of the growing batch */

@@ -140,7 +140,7 @@ static void log_counters(const struct sink_counters *counters)
 {
     log_info("task ends", "events", log_number(counters->events), "batches", log_number(counters->batches), "rows",
              log_number(counters->rows), "skipped", log_number(counters->skipped), "unhandled", log_number(counters->unhandled),
-             "rewinds", log_number(counters->rewinds), NULL);
+             "rewinds", log_number(counters->rewinds), "round_trips", log_number(counters->round_trips), NULL);
 }
 
 static void publish(struct task *task)

@@ -11,7 +11,7 @@ from process import BUILD, ROOT
 
 # Not scripts/bench, which would make the build that is tested anew with other flags.
 SUITE = ["/usr/bin/python3", ROOT / "bench" / "suite.py"]
-SECTIONS = ["hot", "memory"]
+SECTIONS = ["hot", "memory", "endurance"]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,8 @@ def test_each_section_has_its_figures(measured):
     path, said = measured
     figures = json.loads(path.read_text())["figures"]
     for key in ("hot.limit.fold.events_per_second", "hot.postgresql.readside.1.events_per_second", "hot.sqlite.readside.2.peak_mib",
-                "memory.postgresql.bare.unnest-partition.new", "memory.sqlite.driver.fence.known"):
+                "hot.postgresql.readside.1.round_trips_per_batch", "memory.postgresql.bare.unnest-partition.new",
+                "memory.sqlite.driver.fence.known", "endurance.steady_mib.10"):
         assert figures[key]["min"] <= figures[key]["median"] <= figures[key]["max"] and figures[key]["median"] > 0, key
     assert "| **Readside into PostgreSQL**, 1 task |" in said
 
@@ -46,7 +47,7 @@ def test_tables_and_charts_are_written_from_them(measured, tmp_path):
 
     def tables(text):
         return dict(re.findall(r"<!-- table (\S+) -->\n(.*?)<!-- end -->", text, re.DOTALL))
-    assert tables(before).keys() == tables(after).keys() >= {"machine", "hot", "distinct", "memory", "costs", "latency", "growth"}
+    assert tables(before).keys() == tables(after).keys() >= {"machine", "hot", "distinct", "memory", "costs", "latency", "growth", "endurance"}
     assert "| **Readside into SQLite**, 2 tasks |" in tables(after)["hot"]
     assert tables(after)["growth"] == tables(before)["growth"]
     assert (tmp_path / "docs" / "performance-hot.svg").read_text().count("Readside, SQLite") == 1

@@ -382,6 +382,12 @@ int64_t store_deadline_us(const struct store *store)
     return INT64_MAX;
 }
 
+int64_t store_round_trips(const struct store *store)
+{
+    (void)store;
+    return 0;
+}
+
 bool store_is_connected(const struct store *store)
 {
     return store->is_connected;
