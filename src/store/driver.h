@@ -10,6 +10,7 @@
 
 struct store_driver {
     const char *kind;
+    bool is_blocking; /* operations run within start and poll(): the task folds nothing meanwhile */
     int (*open)(const struct store_settings *settings, const struct store_scope *scope, struct store **ret_store,
                 struct error *ret_error);
     void (*close)(struct store *store);

@@ -574,6 +574,7 @@ static bool is_connected(const struct store *store)
 
 const struct store_driver store_sqlite = {
     .kind = "sqlite",
+    .is_blocking = true,
     .open = open_store,
     .close = close_store,
     .start_connect = start_connect,

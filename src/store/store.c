@@ -253,6 +253,11 @@ bool store_is_busy(const struct store *store)
     return store->is_busy;
 }
 
+bool store_is_blocking(const struct store *store)
+{
+    return store->driver->is_blocking;
+}
+
 int64_t store_round_trips(const struct store *store)
 {
     return atomic_load_explicit(&store->round_trips, memory_order_relaxed);

@@ -206,6 +206,8 @@ short store_events(const struct store *store);        /* POLLIN, POLLOUT */
 int64_t store_deadline_us(const struct store *store); /* monotonic; poll again then at the latest; INT64_MAX: none */
 bool store_is_connected(const struct store *store);
 bool store_is_busy(const struct store *store);
+/* Do its operations run in the caller's time, so that nothing is gained by starting one early? */
+bool store_is_blocking(const struct store *store);
 /* How often the server's answer was waited for, since the store was opened; none where there is no server. */
 int64_t store_round_trips(const struct store *store);
 

@@ -101,13 +101,16 @@ int sink_lose_store(struct sink *sink, const struct error *why, struct error *re
 /* ---- Writing ---- */
 
 /*
- * A batch closes when the store is idle. Only while records come faster than they are folded, and most of them fold into rows that
- * the batch holds already, waiting some times as long as the last write took is better: the store writes a fraction of the rows for
- * the same events, and nobody waits for a record longer than in the queue.
+ * A batch closes when the store is idle. Only while records come faster than they are folded, waiting some times as long as the last
+ * write took is better, if most of them fold into rows that the batch holds already: the store writes a fraction of the rows for the
+ * same events, and nobody waits for a record longer than in the queue. A store that blocks is idle because nothing was folded while
+ * it wrote: there the batch always grows so long.
  */
 static bool is_still_folding(const struct sink *sink, int64_t now)
 {
-    return sink->is_flooded && sink->block == BLOCK_NONE && sink->fold_events > 2 * batch_rows(sink->fold) &&
+    bool pays = store_is_blocking(sink->store) || sink->fold_events > 2 * batch_rows(sink->fold);
+
+    return pays && sink->is_flooded && sink->block == BLOCK_NONE &&
            now - sink->written_at_us < FOLD_MORE * sink->write_us && now - sink->fold_since_us < FOLD_MORE_MAX_US;
 }
 

@@ -382,6 +382,12 @@ int64_t store_deadline_us(const struct store *store)
     return INT64_MAX;
 }
 
+/* Every second worker's. */
+bool store_is_blocking(const struct store *store)
+{
+    return store->worker % 2 == 1;
+}
+
 int64_t store_round_trips(const struct store *store)
 {
     (void)store;
