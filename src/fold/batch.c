@@ -39,6 +39,12 @@ int fold_out_of_memory(struct error *ret_error)
 
 /* ---- Life ---- */
 
+/* Could a record's key be a row's as it is? */
+static bool has_record_keys(const struct table *table)
+{
+    return table->n_keys == 1 && table->columns[table->keys[0]].type == RS_TEXT && !table->is_shared && !table->is_omitted;
+}
+
 struct batch *batch_new(const struct table *tables, uint32_t n_tables, const struct batch_limits *limits, uint64_t seed)
 {
     struct batch *batch = calloc(1, sizeof *batch);
@@ -51,6 +57,8 @@ struct batch *batch_new(const struct table *tables, uint32_t n_tables, const str
     batch->seed = seed;
     batch->arena = arena_new(ARENA_BLOCK, ARENA_KEEP);
     batch->maps = calloc(n_tables + 1, sizeof batch->maps[0]);
+    for (uint32_t i = 0; i < n_tables; i++)
+        batch->has_record_keys = batch->has_record_keys || has_record_keys(&tables[i]);
     return batch->arena == NULL || batch->maps == NULL ? batch_free(batch) : batch;
 }
 
@@ -279,16 +287,13 @@ int batch_row(struct batch *batch, uint32_t number, const struct rs_value *keys,
 
 /* ---- Looking ahead ---- */
 
-/* Could a record's key be a row's as it is? */
-static bool has_record_keys(const struct table *table)
-{
-    return table->n_keys == 1 && table->columns[table->keys[0]].type == RS_TEXT && !table->is_shared && !table->is_omitted;
-}
-
 uint64_t batch_expect(const struct batch *batch, const void *key, size_t key_size)
 {
-    uint64_t hash = key == NULL ? 0 : hash_bytes(key, key_size, batch->seed);
+    uint64_t hash;
 
+    if (!batch->has_record_keys || key == NULL || key_size > KEY_BYTES_MAX)
+        return 0;
+    hash = hash_bytes(key, key_size, batch->seed);
     for (uint32_t i = 0; i < batch->n_tables; i++)
         if (has_record_keys(&batch->tables[i]))
             map_expect(&batch->maps[i], hash);
@@ -297,9 +302,9 @@ uint64_t batch_expect(const struct batch *batch, const void *key, size_t key_siz
 
 void batch_fetch(const struct batch *batch, uint64_t expected)
 {
-    for (uint32_t i = 0; i < batch->n_tables; i++)
+    for (uint32_t i = 0; i < batch->n_tables && expected != 0; i++)
         if (has_record_keys(&batch->tables[i]))
-            map_fetch(&batch->maps[i], expected);
+            map_fetch(&batch->maps[i], &batch->tables[i], expected);
 }
 
 /* ---- The whole ---- */

@@ -124,7 +124,7 @@ int batch_want(struct batch *batch, uint32_t table, const struct rs_value *keys,
 /*
  * Most events change the row whose key is their record's. Its memory is far away, so it is called for while the events before are
  * folded: batch_expect() its place in the map, and some events later batch_fetch(), with what the first has returned, the row.
- * Hints alone: right or wrong, they change nothing but time. key may be NULL.
+ * Hints alone: right or wrong, they change nothing but time. key may be NULL; 0 hints at nothing.
  */
 uint64_t batch_expect(const struct batch *batch, const void *key, size_t key_size);
 void batch_fetch(const struct batch *batch, uint64_t expected);

@@ -33,6 +33,7 @@ struct batch {
     uint64_t seed;
     struct arena *arena;
     struct map *maps; /* one a table */
+    bool has_record_keys; /* of one table at least, a row's key may be a record's as it is */
     size_t n_rows;    /* named, changed or not */
     size_t n_changed; /* once closed: rows in groups */
     bool is_closed;

@@ -58,14 +58,14 @@ void map_expect(const struct map *map, uint64_t hash)
         __builtin_prefetch(&map->slots[hash & (map->capacity - 1)]);
 }
 
-/* Its size is that of any other row of the table but for the key, which is behind it all. */
-void map_fetch(const struct map *map, uint64_t hash)
+/* All of it but the key, which lies behind the cells. */
+void map_fetch(const struct map *map, const struct table *table, uint64_t hash)
 {
     const struct row *row = map->capacity == 0 ? NULL : map->slots[hash & (map->capacity - 1)];
 
-    if (row == NULL || map->last == NULL)
+    if (row == NULL)
         return;
-    for (size_t at = 0; at < sizeof *row + map->last->table->n_columns * sizeof row->cells[0]; at += CACHE_LINE)
+    for (size_t at = 0; at < sizeof *row + table->n_columns * sizeof row->cells[0]; at += CACHE_LINE)
         __builtin_prefetch((const char *)row + at, 1);
 }
 

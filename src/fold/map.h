@@ -26,7 +26,7 @@ void map_clear(struct map *map);
 struct row *map_find(const struct map *map, const struct table *table, uint64_t hash, const uint8_t *key, size_t key_size);
 /* The two steps towards a row that will be asked for: its place, and, once that has come, the row's memory. Hints alone. */
 void map_expect(const struct map *map, uint64_t hash);
-void map_fetch(const struct map *map, uint64_t hash);
+void map_fetch(const struct map *map, const struct table *table, uint64_t hash);
 /* Adds a row that is not there. False: out of memory. */
 bool map_add(struct map *map, struct row *row);
 

@@ -455,8 +455,8 @@ static int open_store(const struct store_settings *settings, const struct store_
     pg->store.settings = *settings;
     pg->store.scope = *scope;
     pg->deadline_us = INT64_MAX;
-    pg->grounds = calloc(scope->n_tables + 1, sizeof pg->grounds[0]);
-    if (pg->grounds == NULL) {
+    pg->met = calloc(scope->n_tables + 1, sizeof pg->met[0]);
+    if (pg->met == NULL) {
         free(pg);
         return error_set(ret_error, ERROR_BUG, "out of memory");
     }
@@ -473,7 +473,7 @@ static void close_store(struct store *store)
     free(pg->results);
     free(pg->statements);
     free(pg->group_ends);
-    free(pg->grounds);
+    free(pg->met);
     free(pg->list);
     free(pg);
 }

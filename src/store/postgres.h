@@ -74,12 +74,12 @@ struct pg_parameters {
 };
 
 /*
- * What this task knows of the rows that it upserts into a table: were they there already? ON CONFLICT costs a third of an insert. So
- * the first upsert into a table asks; where all its rows were new, those that follow are inserted as new ones. The first that is
- * there after all is refused by the server (23505); the batch is then rolled back, written again, and the table's rows are upserted
- * from then on. Only speed depends on it.
+ * Were the rows that this task has upserted into a table there already? ON CONFLICT costs a third of an insert. So the first upsert
+ * asks; where all its rows were new, those that follow are inserted as new ones. The first that is known after all is refused by the
+ * server (23505); the batch is then rolled back, written again, and the table's rows are upserted from then on. Only speed depends
+ * on it.
  */
-enum pg_ground { PG_GROUND_UNKNOWN, PG_GROUND_NEW, PG_GROUND_TAKEN };
+enum pg_met { PG_MET_NOTHING, PG_MET_NEW, PG_MET_KNOWN };
 
 struct pg_statement { /* a prepared statement, by its text */
     char *sql;
@@ -124,7 +124,7 @@ struct postgres {
     size_t n_looks;         /* insert: at tables */
     size_t *group_ends;     /* write: in the exchange, the statement behind each group */
     size_t group_ends_capacity;
-    uint8_t *grounds;       /* one a table: enum pg_ground */
+    uint8_t *met;           /* one a table: enum pg_met */
     pg_next after_rollback; /* while a transaction is being rolled back; NULL: the operation ends with the failure */
     struct error failure;   /* while a transaction is being rolled back; of hosts already tried */
     struct store_position *list;

@@ -76,6 +76,8 @@ static int send_lock(struct postgres *pg, const struct store_write *write, struc
 
 static int send_moves(struct postgres *pg, const struct store_write *write, struct error *ret_error)
 {
+    if (write->n_moves == 0)
+        return 0;
     pg_put_scope(&pg->parameters, &pg->store.scope);
     pg_put_uuid(&pg->parameters, pg->store.scope.owner);
     put_moves(&pg->parameters, write->moves, write->n_moves);
@@ -246,30 +248,63 @@ static void print_asking_upsert(struct buffer *sql, const struct store_scope *sc
     buffer_puts(sql, " RETURNING t.xmax) SELECT count(*) FILTER (WHERE xmax <> 0) FROM w");
 }
 
-/* Rows of shared tables are there nearly always. */
-static enum pg_ground ground_of(const struct postgres *pg, const struct change_group *group)
+/*
+ * A plain insert would go through in a table that has lost its key. This inserts nothing, but the planner refuses it without the key
+ * (42P10), as it does an upsert; and it holds the table, so that the key stays until the transaction ends.
+ */
+static void print_key_guard(struct buffer *sql, const struct store_scope *scope, const struct table *table)
 {
-    return group->table->is_shared ? PG_GROUND_TAKEN : (enum pg_ground)pg->grounds[group->table->id];
+    char name[STORE_NAME_SIZE];
+
+    store_table_name(scope, table, name);
+    buffer_printf(sql, "INSERT INTO \"%s\" (", name);
+    print_keys(sql, table);
+    buffer_puts(sql, ") SELECT ");
+    print_keys(sql, table);
+    buffer_printf(sql, " FROM \"%s\" WHERE false ON CONFLICT (", name);
+    print_keys(sql, table);
+    buffer_puts(sql, ") DO NOTHING");
+}
+
+static int send_key_guard(struct postgres *pg, const struct table *table, struct error *ret_error)
+{
+    struct buffer sql = BUFFER_INIT;
+    int result;
+
+    print_key_guard(&sql, &pg->store.scope, table);
+    result = buffer_failed(&sql) ? pg_lost(pg, ERROR_BUG, "out of memory for a statement", ret_error)
+                                 : pg_send(pg, sql.data, NULL, true, ret_error);
+    buffer_free(&sql);
+    return result;
+}
+
+/* Rows of shared tables are there nearly always. */
+static enum pg_met met_in(const struct postgres *pg, const struct change_group *group)
+{
+    return group->table->is_shared ? PG_MET_KNOWN : (enum pg_met)pg->met[group->table->id];
 }
 
 static int send_group(struct postgres *pg, const struct change_group *group, struct error *ret_error)
 {
     struct buffer sql = BUFFER_INIT;
-    enum pg_ground ground = ground_of(pg, group);
-    bool is_asking = group->change == CHANGE_UPSERT && ground == PG_GROUND_UNKNOWN;
-    int result;
+    enum pg_met met = met_in(pg, group);
+    bool is_asking = group->change == CHANGE_UPSERT && met == PG_MET_NOTHING;
+    int result = 0;
 
     if (group->change == CHANGE_DELETE)
         print_delete(&sql, &pg->store.scope, group);
     else if (is_asking)
         print_asking_upsert(&sql, &pg->store.scope, group);
-    else if (ground == PG_GROUND_NEW)
+    else if (met == PG_MET_NEW)
         print_insert(&sql, &pg->store.scope, group);
     else
         print_upsert(&sql, &pg->store.scope, group);
+    if (group->change == CHANGE_UPSERT && met == PG_MET_NEW)
+        result = send_key_guard(pg, group->table, ret_error);
     put_rows(&pg->parameters, group);
-    result = buffer_failed(&sql) ? pg_lost(pg, ERROR_BUG, "out of memory for a statement", ret_error)
-                                 : pg_send(pg, sql.data, &pg->parameters, !is_asking, ret_error);
+    if (result == 0)
+        result = buffer_failed(&sql) ? pg_lost(pg, ERROR_BUG, "out of memory for a statement", ret_error)
+                                     : pg_send(pg, sql.data, &pg->parameters, !is_asking, ret_error);
     buffer_free(&sql);
     return result;
 }
@@ -310,7 +345,9 @@ static const struct change_group *failed_group(const struct postgres *pg, size_t
     size_t n_groups = 0;
     const struct change_group *groups = pg->write.batch == NULL ? NULL : batch_groups(pg->write.batch, &n_groups);
 
-    for (size_t i = 0; i < n_groups && failed >= pg->first_statement; i++)
+    if (failed < pg->first_statement)
+        return NULL;
+    for (size_t i = 0; i < n_groups; i++)
         if (failed < pg->group_ends[i])
             return &groups[i];
     return NULL;
@@ -343,34 +380,34 @@ static int write_again(struct postgres *pg, struct error *ret_error)
     return result == 0 ? STORE_BUSY : result;
 }
 
-/* A row was taken for new and is there: the first of its table. */
-static bool has_met_first(struct postgres *pg, size_t failed)
+/* A row was taken for a new one: the first of its table that is there. */
+static bool is_known_after_all(struct postgres *pg, size_t failed)
 {
     const struct change_group *group = failed_group(pg, failed);
 
-    if (group == NULL || group->change != CHANGE_UPSERT || ground_of(pg, group) != PG_GROUND_NEW ||
+    if (group == NULL || group->change != CHANGE_UPSERT || met_in(pg, group) != PG_MET_NEW ||
         !pg_has_state(pg->results[failed], "23505")) /* unique_violation */
         return false;
-    pg->grounds[group->table->id] = PG_GROUND_TAKEN;
+    pg->met[group->table->id] = PG_MET_KNOWN;
     return true;
 }
 
 /* By what the asking upserts have answered. */
-static void learn_grounds(struct postgres *pg)
+static void learn_what_was_met(struct postgres *pg)
 {
     size_t n_groups = 0;
     const struct change_group *groups = pg->write.batch == NULL ? NULL : batch_groups(pg->write.batch, &n_groups);
 
     for (size_t i = 0; i < n_groups; i++) {
         const PGresult *result = pg->results[pg->group_ends[i] - 1];
-        uint8_t *ground = &pg->grounds[groups[i].table->id];
+        uint8_t *met = &pg->met[groups[i].table->id];
 
         if (groups[i].change != CHANGE_UPSERT || PQntuples(result) != 1)
             continue;
         if (pg_read_int8(result, 0, 0) > 0)
-            *ground = PG_GROUND_TAKEN;
-        else if (*ground == PG_GROUND_UNKNOWN)
-            *ground = PG_GROUND_NEW;
+            *met = PG_MET_KNOWN;
+        else if (*met == PG_MET_NOTHING)
+            *met = PG_MET_NEW;
     }
 }
 
@@ -381,10 +418,10 @@ static int written(struct postgres *pg, struct error *ret_error)
 
     if (pg_has_committed(pg)) {
         pg->may_have_committed = false;
-        learn_grounds(pg);
+        learn_what_was_met(pg);
         return 0;
     }
-    if (failed < pg->n_sent && has_met_first(pg, failed))
+    if (failed < pg->n_sent && is_known_after_all(pg, failed))
         return pg_roll_back_then(pg, write_again, ret_error);
     if (failed < pg->n_sent)
         judge_failure(pg, &failure);

@@ -27,6 +27,8 @@ static int list_positions(struct sink *sink, bool is_waiting, struct error *ret_
 {
     int result = sink_reserve(sink, sink->progress.n, ret_error);
 
+    if (result == 0)
+        result = sink_reserve_request(sink, ret_error);
     if (result != 0)
         return result;
     sink->n_positions = 0;

@@ -21,7 +21,7 @@ enum {
     /* how many records ahead what is called for; twice as far did worse */
     AHEAD_ROW = 4,
     AHEAD_PLACE = 8,
-    AHEAD_BYTES = SINK_AHEAD,
+    AHEAD_BYTES = 12,
     AHEAD_VALUE_MAX = 256,
     CACHE_LINE = 64,
 };

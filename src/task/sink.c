@@ -30,28 +30,34 @@ void sink_tell(struct sink *sink, enum sink_fact fact, const char *topic, int32_
     sink->report.fact(sink->report.context, fact, topic, partition, offset, text);
 }
 
+static bool grow(void *array_pointer, size_t n, size_t item_size)
+{
+    void **array = array_pointer, *grown = realloc(*array, n * item_size);
+
+    if (grown != NULL)
+        *array = grown;
+    return grown != NULL;
+}
+
 int sink_reserve(struct sink *sink, size_t n, struct error *ret_error)
 {
-    size_t capacity = n < 64 ? 64 : n;
-    void *positions, *facts, *moves, *places;
-
     if (n <= sink->capacity)
         return 0;
-    positions = realloc(sink->positions, capacity * sizeof *sink->positions);
-    if (positions != NULL)
-        sink->positions = positions;
-    facts = realloc(sink->facts, capacity * sizeof *sink->facts);
-    if (facts != NULL)
-        sink->facts = facts;
-    moves = realloc(sink->moves, capacity * sizeof *sink->moves);
-    if (moves != NULL)
-        sink->moves = moves;
-    places = realloc(sink->places, capacity * sizeof *sink->places);
-    if (places != NULL)
-        sink->places = places;
-    if (positions == NULL || facts == NULL || moves == NULL || places == NULL)
+    if (!grow(&sink->facts, n, sizeof *sink->facts) || !grow(&sink->places, n, sizeof *sink->places))
         return error_set(ret_error, ERROR_BUG, "out of memory for %zu partitions", n);
-    sink->capacity = capacity;
+    sink->capacity = n;
+    return 0;
+}
+
+int sink_reserve_request(struct sink *sink, struct error *ret_error)
+{
+    size_t n = sink->progress.n;
+
+    if (n <= sink->request_capacity)
+        return 0;
+    if (!grow(&sink->positions, n, sizeof *sink->positions) || !grow(&sink->moves, n, sizeof *sink->moves))
+        return error_set(ret_error, ERROR_BUG, "out of memory for %zu partitions", n);
+    sink->request_capacity = n;
     return 0;
 }
 
@@ -111,7 +117,8 @@ static bool is_still_folding(const struct sink *sink, int64_t now)
     bool pays = store_is_blocking(sink->store) || sink->fold_events > 2 * batch_rows(sink->fold);
 
     return pays && sink->is_flooded && sink->block == BLOCK_NONE &&
-           now - sink->written_at_us < FOLD_MORE * sink->write_us && now - sink->fold_since_us < FOLD_MORE_MAX_US;
+           now - sink->written_at_us < FOLD_MORE * sink->write_us && now - sink->fold_since_us < FOLD_MORE_MAX_US &&
+           now - sink->fold_since_us < sink->settings.batch_time_us;
 }
 
 static bool is_write_due(struct sink *sink)
@@ -404,7 +411,7 @@ static int start_ready(struct sink *sink, bool *has_worked, struct error *ret_er
     }
     if (is_write_due(sink)) {
         *has_worked = true;
-        result = sink_reserve(sink, sink->progress.n, ret_error);
+        result = sink_reserve_request(sink, ret_error);
         if (result != 0)
             return result;
         result = start_write(sink, &failure);

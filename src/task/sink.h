@@ -97,7 +97,7 @@ enum sink_block {
     BLOCK_FULL, /* the batch is full and waits to be written */
 };
 
-enum { SINK_TAKE_MAX = 1024, SINK_AHEAD = 12, SINK_TYPES_MAX = 64, SINK_KEY_SIZE = 128 };
+enum { SINK_TAKE_MAX = 1024, SINK_AHEAD = 8, SINK_TYPES_MAX = 64, SINK_KEY_SIZE = 128 };
 
 /* The event that a batch began with: the one to blame when it is the only one. */
 struct first_event {
@@ -128,12 +128,13 @@ struct sink {
     bool has_connected;            /* once: from then on a store that refuses is away, not misconfigured */
     int64_t probed_at_us;          /* when ownership was last confirmed */
     bool must_rewind;              /* batches were dropped while the store could not be asked: resolve ends in a rewind */
-    struct store_position *positions;
-    struct partition_facts *facts;
-    struct store_move *moves;
-    struct partition_offset *places;
+    struct store_position *positions; /* of the operation under way, or that has just ended */
+    struct store_move *moves;         /* of the write under way */
     size_t n_positions;
-    size_t capacity; /* of positions, facts, moves and places */
+    size_t request_capacity; /* of positions and moves */
+    struct partition_facts *facts;
+    struct partition_offset *places;
+    size_t capacity; /* of facts and places */
 
     /* claiming */
     bool is_claim_due;
@@ -173,7 +174,7 @@ struct sink {
     struct record records[SINK_TAKE_MAX];
     size_t n_records;
     size_t cursor;
-    uint64_t expected[SINK_AHEAD]; /* batch_expect() of records that come next, by their number in the take */
+    uint64_t expected[SINK_AHEAD]; /* a ring: batch_expect() of records that come next, by their number in the take */
     enum sink_block block;
     unsigned load_rounds; /* for the event at the cursor */
     int64_t blocked_at_us;
@@ -214,6 +215,9 @@ int64_t sink_now(const struct sink *sink);
 void sink_tell(struct sink *sink, enum sink_fact fact, const char *topic, int32_t partition, int64_t offset, const char *text);
 /* Room for n partitions in positions, facts, moves and places. */
 int sink_reserve(struct sink *sink, size_t n, struct error *ret_error) MUST_CHECK;
+/* Room for every partition in positions and moves. Only while the store is idle: a request under way lies in them, and partitions may
+ * join meanwhile. */
+int sink_reserve_request(struct sink *sink, struct error *ret_error) MUST_CHECK;
 /* Forgets what is not committed: batches, records in hand, cache, expected offsets; partitions are fetched again. */
 int sink_rewind(struct sink *sink, const char *why, struct error *ret_error) MUST_CHECK;
 /* The connection is of no more use, or its state unknown: connect and resolve after a pause. */

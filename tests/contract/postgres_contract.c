@@ -453,18 +453,33 @@ static void count_events(struct scene *scene, int first, int n)
     }
 }
 
-/* Rows are taken for new where only new ones were met: the first that is there after all loses nothing, nor counts twice. */
-static void test_rows_that_were_new_until_now(void **state)
+static void expect_round_trips(struct scene *scene, int64_t *so_far, int64_t n)
+{
+    int64_t now = store_round_trips(scene->store);
+
+    assert_int_equal(now - *so_far, n);
+    *so_far = now;
+}
+
+/* Rows are inserted as new ones where only new ones were met: the first that is known after all loses nothing, nor counts twice. */
+static void meet_a_known_row(bool is_pooled)
 {
     struct scene *scene = scene_ready();
+    int64_t trips;
 
-    (void)state;
+    scene->settings.is_pooled = is_pooled;
+    OK(scene, scene_open(scene));
+    OK(scene, scene_connect(scene));
+    OK(scene, scene_claim(scene));
+    trips = store_round_trips(scene->store);
     for (int i = 0; i < 3; i++) {
         count_events(scene, i * 10, 10);
         OK(scene, scene_write(scene, 1));
+        expect_round_trips(scene, &trips, 1);
     }
     count_events(scene, 25, 10); /* five are there, five new */
     OK(scene, scene_write(scene, 1));
+    expect_round_trips(scene, &trips, 3); /* refused, rolled back, written again */
     LOOK(scene, "40", "SELECT sum(events) FROM accounts");
     LOOK(scene, "35", "SELECT count(*) FROM accounts");
     LOOK(scene, "5", "SELECT count(*) FROM accounts WHERE events = 2");
@@ -472,8 +487,49 @@ static void test_rows_that_were_new_until_now(void **state)
     take_away(scene, account(scene, "a-1"));
     count_events(scene, 1, 2); /* one made anew in the batch that removes it */
     OK(scene, scene_write(scene, 1));
+    expect_round_trips(scene, &trips, 1);
     LOOK(scene, "35", "SELECT count(*) FROM accounts");
     LOOK(scene, "6", "SELECT count(*) FROM accounts WHERE events = 2");
+    scene_free(scene);
+}
+
+static void test_rows_that_were_new_until_now(void **state)
+{
+    (void)state;
+    meet_a_known_row(false);
+    meet_a_known_row(true);
+}
+
+/* Among new rows as among known ones: a row of another partition, one that another index refuses, a table that has lost its key. */
+static void test_new_rows_are_guarded(void **state)
+{
+    struct scene *scene = scene_ready();
+
+    (void)state;
+    count_events(scene, 0, 10);
+    OK(scene, scene_write(scene, 1));
+    apply(scene, account_of(scene, 3, "a-1"), EVENTS, RS_ADD, rs_value_int(1));
+    FAILS(scene, ERROR_HALT, "row a-1 of accounts belongs to partition 0, and an event of partition 3", scene_write(scene, 2));
+    scene_free(scene);
+
+    scene = scene_ready();
+    scene_execute(scene, "CREATE UNIQUE INDEX one_owner ON accounts__v1 (owner) WHERE owner <> ''");
+    set(scene, account(scene, "a"), OWNER, text("o"));
+    OK(scene, scene_write(scene, 1));
+    set(scene, account(scene, "b"), OWNER, text("o"));
+    FAILS(scene, ERROR_POISON, "one_owner", scene_write(scene, 1));
+    LOOK(scene, "1", "SELECT count(*) FROM accounts");
+    scene_free(scene);
+
+    scene = scene_ready();
+    count_events(scene, 0, 10);
+    OK(scene, scene_write(scene, 1));
+    count_events(scene, 10, 10);
+    OK(scene, scene_write(scene, 1));
+    scene_execute(scene, "ALTER TABLE accounts__v1 DROP CONSTRAINT accounts__v1_pkey");
+    count_events(scene, 20, 10);
+    FAILS(scene, ERROR_CONFIG, "42P10", scene_write(scene, 1));
+    LOOK(scene, "20", "SELECT count(*) FROM accounts");
     scene_free(scene);
 }
 
@@ -1042,6 +1098,7 @@ int main(void)
         cmocka_unit_test(test_read_only_drops_the_connection),
         cmocka_unit_test(test_values_as_the_server_sees_them),
         cmocka_unit_test(test_rows_that_were_new_until_now),
+        cmocka_unit_test(test_new_rows_are_guarded),
         cmocka_unit_test(test_the_network_breaks_anywhere),
         cmocka_unit_test(test_what_is_in_flight_is_fenced),
         cmocka_unit_test(test_the_answer_to_commit_is_lost),
