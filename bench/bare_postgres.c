@@ -5,7 +5,7 @@
  *
  * All rows new, then all of them once more. A table of its own, no positions; a transaction a batch.
  *
- *     unnest            one statement of binary arrays: what Readside sends, without its partition
+ *     unnest            one statement of binary arrays: what Readside sends where rows may be there, without its partition
  *     unnest-partition  with the partition and its check
  *     unnest-2          two statements of half a batch each, in one pipeline
  *     unnest-hashed     rows in the order of their hashes, in place of their keys'
@@ -13,7 +13,7 @@
  *     pipelined         a statement a row, none waited for
  *     row               a statement a row, each waited for
  *     row-commit        the same, a transaction a row
- *     insert            arrays without ON CONFLICT: new rows only
+ *     insert            arrays without ON CONFLICT, with the partition: what Readside sends where all have been new
  *     copy              COPY to the table itself: new rows only
  *
  * Laying out bytes counts, making the rows does not. The password is STORE_PASSWORD's. Prints one line of JSON, in rows per second.
@@ -186,7 +186,8 @@ static const struct way ways[] = {
     {"pipelined", upsert_row, by_pipeline, put_row},
     {"row", upsert_row, one_by_one, put_row},
     {"row-commit", upsert_row, each_alone, put_row},
-    {"insert", INSERT ARRAYS ")", by_pipeline, put_arrays, .n_statements = 1, .is_new_only = true},
+    {"insert", INSERT_PARTITION ARRAYS ", $7::int4[])", by_pipeline, put_arrays, .n_statements = 1, .is_new_only = true,
+     .has_partition = true},
     {"copy", "COPY bare FROM STDIN (FORMAT binary)", by_copy, NULL, .is_new_only = true},
 };
 

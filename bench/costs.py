@@ -2,11 +2,12 @@
 from measure import BUILD
 from pipeline import run_pipeline
 
-# By name: options of the plugin, keys of the pipeline. Each is compared with "base".
+# By name: options of the plugin, keys of the pipeline. Each is compared with "base", reads-cold with "cold".
 VARIANTS = {
     "base": ({}, {}),
     "int": ({"amounts": "int"}, {}),
     "reads-warm": ({"reads": True}, {}),
+    "cold": ({}, {}),
     "reads-cold": ({"reads": True}, {"row_cache": "1MiB"}),
     **{f"fields-{n}": ({"fields": n}, {}) for n in (5, 10, 20)},
     **{f"rows-{n}": ({"rows": n}, {}) for n in (2, 3, 4, 5)},
@@ -33,5 +34,5 @@ def measure(bench, results, options):
     for number in range(1, options.rounds + 1):
         options.say(f"costs: round {number} of {options.rounds}")
         for name in names:
-            is_cold = name == "reads-cold"
+            is_cold = name.endswith("cold")
             measure_variant(bench, results, name, cold if is_cold else topic, events // 2 if is_cold else events)

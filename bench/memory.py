@@ -3,9 +3,11 @@ from measure import run_program, with_password
 
 ROWS = 400_000
 BATCH = 20_000
-# Ways of the client library, the one that the driver goes first; those that wait for each row get fewer rows.
+BATCHES = (100, 1_000, 10_000, 50_000)  # rows of a transaction
+# Ways of the client library, the one that the driver goes first, into PostgreSQL two: for known rows and for new ones. Those that wait
+# for each row get fewer rows.
 WAYS = {
-    "postgresql": ["unnest-partition", "unnest", "unnest-2", "unnest-hashed", "insert", "copy", "copy-merge", "pipelined", "row",
+    "postgresql": ["unnest-partition", "insert", "unnest", "unnest-2", "unnest-hashed", "copy", "copy-merge", "pipelined", "row",
                    "row-commit"],
     "mariadb": ["array"],
     "mysql": ["prepared"],
@@ -45,9 +47,18 @@ def measure_store(bench, results, kind, rows, ways):
             add(results, f"memory.{kind}.driver.{fence}", driver(store, rows, BATCH, fence))
 
 
+def measure_batches(bench, results, kind, rows):
+    """One large transaction, or many: small ones get fewer rows."""
+    for batch in BATCHES:
+        with bench.store(kind) as store:
+            add(results, f"memory.{kind}.batch.{batch}", driver(store, min(rows, batch * 100), batch, "fence"))
+
+
 def measure(bench, results, options):
     rows = (options.events or ROWS) // (4 if options.quick else 1)
     for number in range(1, options.rounds + 1):
         options.say(f"memory: round {number} of {options.rounds}, {rows:,} rows")
         for kind in options.stores:
-            measure_store(bench, results, kind, rows, WAYS[kind] if not options.quick else WAYS[kind][:1])
+            measure_store(bench, results, kind, rows, WAYS[kind] if not options.quick else WAYS[kind][:2])
+            if not options.quick:
+                measure_batches(bench, results, kind, rows)

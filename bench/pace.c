@@ -1,11 +1,12 @@
 /*
- * pace - sends events at an even pace, each stamped with the moment of its sending: what latency is measured with.
+ * pace - sends events at an even pace, each stamped with the moment when it is due: what latency is measured with.
  *
  *     pace BOOTSTRAP TOPIC RATE SECONDS
  *
- * RATE deposits a second (at most 1,000,000, for 900 s), each of an account of its own, whose field "at" is that moment in microseconds UTC; the
- * topic must exist. Event i is due i/RATE after the start, whatever became of those before it, so the pace does not drift; after a
- * stall what is due is sent at once, a millisecond's worth between two looks at the clock. Prints one JSON line: events, seconds,
+ * RATE deposits a second (at most 1,000,000, for 900 s), each of an account of its own, whose field "at" is that moment in
+ * microseconds UTC; the topic must exist. Event i is due i/RATE after the start, whatever became of those before it, so the pace does not drift, and what
+ * keeps the sender from its work counts as latency; after a stall what is due is sent at once, a millisecond's worth between two looks
+ * at the clock. Prints one JSON line: events, seconds,
  * late (sent more than 5 ms after they were due), failed, and the milliseconds from sending to the broker's answer, which are the
  * producer's part of the latency: acked_p50_ms and acked_p99_ms.
  */
@@ -34,7 +35,7 @@ struct pace {
     rd_kafka_t *kafka;
     rd_kafka_topic_t *topic;
     struct form form;
-    int64_t rate, wanted, start_ns;
+    int64_t rate, wanted, start_ns, wall_start_ns; /* the start by both clocks */
     int64_t sent, late;
 };
 
@@ -140,10 +141,9 @@ static void form_init(struct form *form)
     form->second = -1;
 }
 
-static void form_fill(struct form *form, int64_t number)
+static void form_fill(struct form *form, int64_t number, int64_t at_ns)
 {
-    int64_t now_ns = clock_ns(CLOCK_REALTIME);
-    time_t second = (time_t)(now_ns / SECOND_NS);
+    time_t second = (time_t)(at_ns / SECOND_NS);
     struct tm utc;
 
     if (second != form->second) { /* the calendar once a second */
@@ -152,7 +152,7 @@ static void form_fill(struct form *form, int64_t number)
         form->at[strlen(form->at)] = '.';
         form->second = second;
     }
-    put_digits(form->at + strlen("0000-00-00T00:00:00."), 6, now_ns % SECOND_NS / 1000);
+    put_digits(form->at + strlen("0000-00-00T00:00:00."), 6, at_ns % SECOND_NS / 1000);
     put_digits(form->id, 12, number);
     put_digits(form->account + form->account_size - ACCOUNT_DIGITS, ACCOUNT_DIGITS, number);
 }
@@ -161,7 +161,7 @@ static void post(struct pace *pace)
 {
     struct form *form = &pace->form;
 
-    form_fill(form, pace->sent);
+    form_fill(form, pace->sent, pace->wall_start_ns + pace->sent * SECOND_NS / pace->rate);
     while (rd_kafka_produce(pace->topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, form->value, form->size, form->account,
                             form->account_size, NULL) == -1) {
         if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
@@ -234,6 +234,7 @@ int main(int argc, char **argv)
     pace.topic = open_topic(pace.kafka, argv[2]);
     form_init(&pace.form);
     pace.start_ns = clock_ns(CLOCK_MONOTONIC);
+    pace.wall_start_ns = clock_ns(CLOCK_REALTIME);
     while (pace.sent < pace.wanted) {
         wait_due(&pace);
         send_due(&pace);

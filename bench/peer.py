@@ -157,7 +157,7 @@ class Peer(Process):
 
 def run_peer(kafka, store, folder, topic, table, events, tasks=1, keys=None, **changes):
     """The whole topic into a new table: {"seconds": from the first row in the table to the offset of the last event, "first_row_seconds":
-    from the program's start to the first row, "peak_mib": of resident memory, "cpu_seconds": of the process from its start}. The
+    from the program's start to the first row, "peak_mib": of resident memory, "cpu_seconds": of the process since the first row}. The
     topic holds that many events, no transactions, and so many distinct accounts (as many as events if `keys` is not given).
     `changes`: settings, java."""
     ends = kafka.end_offsets(topic)
@@ -168,10 +168,10 @@ def run_peer(kafka, store, folder, topic, table, events, tasks=1, keys=None, **c
     peer.spawn_worker()
     try:
         peer.wait_first_row()
-        first = time.monotonic()
+        first, spent = time.monotonic(), cpu_seconds(peer.pid)
         peer.wait_end({partition: end for partition, end in ends.items() if end > 0}, deadline=3000)
         result = {"seconds": time.monotonic() - first, "first_row_seconds": first - began, "peak_mib": memory_mib(peer.pid),
-                  "cpu_seconds": cpu_seconds(peer.pid)}
+                  "cpu_seconds": cpu_seconds(peer.pid) - spent}
     finally:
         peer.stop()
     rows = store.query(f"SELECT count(*) FROM {table}")[0][0]

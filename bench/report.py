@@ -44,9 +44,11 @@ def table(heads, rows):
 
 # ---- Tables ----
 
-def sink_row(results, name, prefix, limit, peer):
+def sink_row(results, name, prefix, limit, peers):
+    """peers: of the peer's rates the best counts."""
     rate = f"{prefix}.events_per_second"
-    return [name, spread(results, rate), percent(results.ratio(rate, limit)), times(results.ratio(rate, peer)),
+    ratios = [ratio for ratio in (results.ratio(rate, peer) for peer in peers) if ratio is not None]
+    return [name, spread(results, rate), percent(results.ratio(rate, limit)), times(min(ratios, default=None)),
             number(results.median(f"{prefix}.cpu_seconds_per_million")), number(results.median(f"{prefix}.peak_mib")),
             number(results.median(f"{prefix}.round_trips_per_batch"))]
 
@@ -54,18 +56,21 @@ def sink_row(results, name, prefix, limit, peer):
 def throughput_table(section):
     def make(results):
         limit = f"{section}.limit.fold.events_per_second"
-        rows = [sink_row(results, name, f"{section}.limit.{what}", limit, "")
+        rows = [sink_row(results, name, f"{section}.limit.{what}", limit, ())
                 for what, name in (("consume", "consume alone"), ("fold", "consume, parse, fold alone"))]
         for kind, name in STORES.items():
-            peer = f"{section}.{kind}.peer.1.events_per_second"
+            peers = [f"{section}.{kind}.peer.{tasks}.events_per_second" for tasks in (1, 4)]
+            rows.append(sink_row(results, f"rows from memory into {name}", f"{section}.{kind}.memory", limit, peers))
             for tasks in (1, 2):
                 rows.append(sink_row(results, f"**Readside into {name}**, {tasks} task{'s' * (tasks > 1)}",
-                                     f"{section}.{kind}.readside.{tasks}", limit, peer))
-            rows.append(sink_row(results, f"Debezium JDBC sink into {name}", f"{section}.{kind}.peer.1", limit, peer))
+                                     f"{section}.{kind}.readside.{tasks}", limit, peers))
+            for tasks in (1, 4):
+                rows.append(sink_row(results, f"Debezium JDBC sink into {name}, {tasks} task{'s' * (tasks > 1)}",
+                                     f"{section}.{kind}.peer.{tasks}", limit, peers))
         for way, name in (("row", "by hand: a row, a commit an event"), ("row-batch", "by hand: a row an event, a commit for 5,000"),
                           ("upsert-batch", "by hand: last states of 5,000, one statement")):
             rows.append(sink_row(results, f"{name}, into PostgreSQL", f"{section}.postgresql.naive.{way}", limit,
-                                 f"{section}.postgresql.peer.1.events_per_second"))
+                                 [f"{section}.postgresql.peer.{tasks}.events_per_second" for tasks in (1, 4)]))
         return table(["", "events/s", "of the bare loop", "times the peer", "CPU s a million", "peak MiB", "round trips a batch"],
                      [row for row in rows if row[1] != "-"])
     return make
@@ -79,13 +84,22 @@ def memory_table(results):
         for key in results.keys(rf"memory\.{kind}\.bare\..*\.new"):
             way = key.split(".")[3]
             prefixes[f"{name} alone: {way}"] = f"memory.{kind}.bare.{way}"
-        best = [key.split(".")[3] for key in results.keys(rf"memory\.{kind}\.bare\..*\.new")][:1]
+        known = next(iter(prefixes.values() if len(prefixes) < 3 else list(prefixes.values())[2:]))
+        new = f"memory.{kind}.bare.insert" if f"memory.{kind}.bare.insert.new" in results.samples else known
         for label, prefix in prefixes.items():
-            limit = f"memory.{kind}.bare.{best[0]}" if best else ""
             if f"{prefix}.new" in results.samples:
-                rows.append([label, spread(results, f"{prefix}.new"), percent(results.ratio(f"{prefix}.new", f"{limit}.new")),
-                             spread(results, f"{prefix}.known"), percent(results.ratio(f"{prefix}.known", f"{limit}.known"))])
+                rows.append([label, spread(results, f"{prefix}.new"), percent(results.ratio(f"{prefix}.new", f"{new}.new")),
+                             spread(results, f"{prefix}.known"), percent(results.ratio(f"{prefix}.known", f"{known}.known"))])
     return table(["", "new rows/s", "of the bare statement", "known rows/s", "of the bare statement"], rows)
+
+
+def batches_table(results):
+    rows = []
+    for kind, name in STORES.items():
+        for key in results.keys(rf"memory\.{kind}\.batch\..*\.new"):
+            batch = key.split(".")[3]
+            rows.append([f"{name}, {int(batch):,} rows", spread(results, key), spread(results, f"memory.{kind}.batch.{batch}.known")])
+    return table(["", "new rows/s", "known rows/s"], rows)
 
 
 def costs_table(results):
@@ -93,7 +107,8 @@ def costs_table(results):
     for key in results.keys(r"costs\..*\.events_per_second"):
         name = key.split(".")[1]
         cpu = f"costs.{name}.cpu_seconds_per_million"
-        rows.append([name, spread(results, key), percent(results.ratio(key, "costs.base.events_per_second")),
+        base = "cold" if name.endswith("cold") else "base"
+        rows.append([name, spread(results, key), percent(results.ratio(key, f"costs.{base}.events_per_second")),
                      number(results.median(cpu)), number(results.median(f"costs.{name}.peak_mib"))])
     return table(["", "events/s", "of base", "CPU s a million", "peak MiB"], rows)
 
@@ -105,7 +120,7 @@ def latency_table(results):
             prefix = key.rpartition(".")[0]
             rows.append([f"{label}, {int(prefix.split('.')[2]):,} events/s",
                          *(spread(results, f"{prefix}.{mark}_ms") for mark in ("p50", "p99", "p99_9", "acked_p50", "acked_p99"))])
-    return table(["", "p50 ms", "p99 ms", "p99.9 ms", "of it the producer's: p50", "p99"], rows)
+    return table(["", "p50 ms", "p99 ms", "p99.9 ms", "the producer's answer: p50", "p99"], rows)
 
 
 def growth_table(results):
@@ -127,7 +142,7 @@ def endurance_table(results):
     return table(["events", "resident MiB"], rows)
 
 
-TABLES = {"hot": throughput_table("hot"), "distinct": throughput_table("distinct"), "memory": memory_table, "costs": costs_table,
+TABLES = {"hot": throughput_table("hot"), "distinct": throughput_table("distinct"), "memory": memory_table, "batches": batches_table, "costs": costs_table,
           "latency": latency_table, "growth": growth_table,
           "endurance": endurance_table}
 

@@ -3,6 +3,7 @@ import argparse
 import pathlib
 import sys
 import time
+import traceback
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
@@ -57,23 +58,29 @@ def read_options():
 
 def measure(options):
     """What is measured is kept section by section: a long run may be cut short."""
-    results, machine = Results(), {}
+    results, machine, failed = Results(), {}, []
     with Bench() as bench:
         for section in options.sections:
-            SECTIONS[section](bench, results, options)
+            try:
+                SECTIONS[section](bench, results, options)
+            except Exception:  # noqa: BLE001 - hours of the other sections must not be lost
+                traceback.print_exc()
+                failed.append(section)
             bench.forget_topics()
             machine = describe_machine(bench.versions())
             if options.json:
                 results.write(options.json, machine)
-    return results, machine
+    return results, machine, failed
 
 
 def main():
     options = read_options()
-    results, machine = Results.read(options.source) if options.source else measure(options)
+    results, machine, failed = (*Results.read(options.source), []) if options.source else measure(options)
     report.print_all(results)
     if options.docs:
         report.write_docs(results, machine, ROOT / "docs")
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 main()

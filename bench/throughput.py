@@ -1,10 +1,13 @@
 """Hot keys and distinct rows, end to end: Readside, the limits, the peer, and what a team would write by hand, in turn."""
 from measure import bare, run_program, with_password
+from memory import driver
 from peer import run_peer
 from pipeline import run_pipeline
 
 EVENTS = {"hot": 2_000_000, "distinct": 1_000_000}
 ACCOUNTS = {"hot": 10_000, "distinct": None}  # None: each event has one of its own
+MEMORY_BATCH = 30_000                         # as many rows as the batches of distinct rows come to
+PEER_TASKS = (1, 4)                           # over hot keys it gains by more of them, over distinct rows it does not
 PEER_STORES = ("postgresql", "mariadb")       # it has no dialect for SQLite
 # By hand, into PostgreSQL: events that are enough to see the speed of a way that takes a round trip an event.
 NAIVE = {"row": 40_000, "row-batch": 200_000, "upsert-batch": None}
@@ -39,11 +42,18 @@ def naive(bench, results, section, topic, events):
         wanted = min(events, enough or events)
         with bench.store("postgresql") as store:
             server = store.server
-            uri = f"host=127.0.0.1 port={server.port} user={server.user} password={server.password} dbname={store.database}"
-            used = run_program("bench/naive", bench.kafka.bootstrap, topic, wanted, uri, way, env=with_password(server))
+            used = run_program("bench/naive", bench.kafka.bootstrap, topic, wanted, server.uri(store.database), way,
+                               env=with_password(server))
         results.add_all(f"{section}.postgresql.naive.{way}", {
             "events_per_second": used["events_per_second"], "peak_mib": used["peak_mib"],
             "cpu_seconds_per_million": used["cpu_seconds"] / used["events"] * 1e6})
+
+
+def from_memory(bench, results, section, kind, rows):
+    """The same rows without Kafka: what the store can take."""
+    with bench.store(kind) as store:
+        found = driver(store, rows, MEMORY_BATCH, "fence")
+    results.add(f"{section}.{kind}.memory.events_per_second", found["new"])
 
 
 def measure(bench, results, section, options):
@@ -55,9 +65,12 @@ def measure(bench, results, section, options):
         options.say(f"{section}: round {number} of {options.rounds}, {events:,} events")
         limits(bench, results, section, topic, events)
         for kind in options.stores:
+            if section == "distinct":
+                from_memory(bench, results, section, kind, events)
             for tasks in (1, 2):
                 readside(bench, results, section, kind, topic, events, tasks)
             if kind in PEER_STORES and options.peers and number <= options.peer_rounds:
-                peer(bench, results, section, kind, topic, events, accounts)
+                for tasks in PEER_TASKS if not options.quick else PEER_TASKS[:1]:
+                    peer(bench, results, section, kind, topic, events, accounts, tasks)
         if options.peers and "postgresql" in options.stores and number == 1:
             naive(bench, results, section, topic, events)
