@@ -12,6 +12,7 @@ from process import eventually
 from results import Results
 
 RATES = (1_000, 10_000, 100_000)
+QUICK_RATES = (10_000,)
 PEER_RATES = (1_000, 10_000)  # what it takes in at all
 SECONDS = 20
 SETTLE = 8        # of these seconds are left out: what is new, of either sink, is still being compiled
@@ -74,11 +75,10 @@ def measure_sink(bench, results, name, sink, rate):
 
 
 def measure(bench, results, options):
-    for number in (1, 2):
-        options.say(f"latency: warm-up {number} of 2")
-        measure_sink(bench, Results(), "warm-up", readside, WARM_UP)
+    options.say("latency: warm-up")
+    measure_sink(bench, Results(), "warm-up", readside, WARM_UP)
     for number in range(1, options.rounds + 1):
-        for rate in RATES:
+        for rate in RATES if not options.quick else QUICK_RATES:
             options.say(f"latency: {rate:,} events/s, round {number} of {options.rounds}")
             measure_sink(bench, results, "readside", readside, rate)
             if options.peers and rate in PEER_RATES and number <= options.peer_rounds:

@@ -67,7 +67,7 @@ def measure(bench, results, section, options):
         for kind in options.stores:
             if section == "distinct":
                 from_memory(bench, results, section, kind, events)
-            for tasks in (1, 2):
+            for tasks in (1, 2) if section == "hot" or not options.quick else (1,):
                 readside(bench, results, section, kind, topic, events, tasks)
             if kind in PEER_STORES and options.peers and number <= options.peer_rounds:
                 for tasks in PEER_TASKS if not options.quick else PEER_TASKS[:1]:
