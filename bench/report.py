@@ -81,11 +81,10 @@ def memory_table(results):
     for kind, name in STORES.items():
         prefixes = {f"**Readside's driver**, {name}": f"memory.{kind}.driver.fence", f"the same without positions, {name}":
                     f"memory.{kind}.driver.free"}
-        for key in results.keys(rf"memory\.{kind}\.bare\..*\.new"):
-            way = key.split(".")[3]
-            prefixes[f"{name} alone: {way}"] = f"memory.{kind}.bare.{way}"
-        known = next(iter(prefixes.values() if len(prefixes) < 3 else list(prefixes.values())[2:]))
-        new = f"memory.{kind}.bare.insert" if f"memory.{kind}.bare.insert.new" in results.samples else known
+        ways = [key.split(".")[3] for key in results.keys(rf"memory\.{kind}\.bare\..*\.new")]
+        prefixes.update({f"{name} alone: {way}": f"memory.{kind}.bare.{way}" for way in ways})
+        known = f"memory.{kind}.bare.{ways[0]}" if ways else ""
+        new = f"memory.{kind}.bare.insert" if "insert" in ways else known
         for label, prefix in prefixes.items():
             if f"{prefix}.new" in results.samples:
                 rows.append([label, spread(results, f"{prefix}.new"), percent(results.ratio(f"{prefix}.new", f"{new}.new")),

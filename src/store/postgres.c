@@ -244,6 +244,16 @@ int pg_send(struct postgres *pg, const char *sql, struct pg_parameters *paramete
     return 0;
 }
 
+int pg_send_printed(struct postgres *pg, struct buffer *sql, struct pg_parameters *parameters, bool is_prepared,
+                    struct error *ret_error)
+{
+    int result = buffer_failed(sql) ? pg_lost(pg, ERROR_BUG, "out of memory for a statement", ret_error)
+                                    : pg_send(pg, sql->data, parameters, is_prepared, ret_error);
+
+    buffer_free(sql);
+    return result;
+}
+
 int pg_send_begin(struct postgres *pg, struct error *ret_error)
 {
     struct buffer sql = BUFFER_INIT;
@@ -253,10 +263,7 @@ int pg_send_begin(struct postgres *pg, struct error *ret_error)
         return result;
     buffer_puts(&sql, "SELECT ");
     pg_print_limits(&pg->store.settings, true, &sql);
-    result = buffer_failed(&sql) ? pg_lost(pg, ERROR_BUG, "out of memory for a statement", ret_error)
-                                 : pg_send(pg, sql.data, NULL, false, ret_error);
-    buffer_free(&sql);
-    return result;
+    return pg_send_printed(pg, &sql, NULL, false, ret_error);
 }
 
 /* The server ends each statement in its time, and each answer is sent at once: a little later it does not answer any more. */

@@ -145,6 +145,9 @@ int pg_send_begin(struct postgres *pg, struct error *ret_error);
 /* Sends a statement with these parameters (NULL: none), which are empty afterwards. is_prepared: worth to be kept by name; pooled
  * connections keep nothing. A failure ends the connection, for half of an exchange may have left. */
 int pg_send(struct postgres *pg, const char *sql, struct pg_parameters *parameters, bool is_prepared, struct error *ret_error);
+/* The same with the text of a buffer, which it frees. */
+int pg_send_printed(struct postgres *pg, struct buffer *sql, struct pg_parameters *parameters, bool is_prepared,
+                    struct error *ret_error);
 /* Ends the exchange; next is called with its results. */
 int pg_sync(struct postgres *pg, pg_next next, struct error *ret_error);
 /* Index of the first statement that failed; n_sent when none did. */

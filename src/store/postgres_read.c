@@ -94,14 +94,10 @@ static int has_read(struct postgres *pg, struct error *ret_error)
 static int send_select(struct postgres *pg, const struct store_read *read, const struct table *table, struct error *ret_error)
 {
     struct buffer sql = BUFFER_INIT;
-    int result;
 
     print_select(&sql, &pg->store.scope, table);
     put_keys(&pg->parameters, read, table, count_rows(read, table));
-    result = buffer_failed(&sql) ? pg_lost(pg, ERROR_BUG, "out of memory for a statement", ret_error)
-                                 : pg_send(pg, sql.data, &pg->parameters, false, ret_error);
-    buffer_free(&sql);
-    return result;
+    return pg_send_printed(pg, &sql, &pg->parameters, false, ret_error);
 }
 
 int pg_start_read(struct store *store, const struct store_read *read, struct error *ret_error)

@@ -269,13 +269,9 @@ static void print_key_guard(struct buffer *sql, const struct store_scope *scope,
 static int send_key_guard(struct postgres *pg, const struct table *table, struct error *ret_error)
 {
     struct buffer sql = BUFFER_INIT;
-    int result;
 
     print_key_guard(&sql, &pg->store.scope, table);
-    result = buffer_failed(&sql) ? pg_lost(pg, ERROR_BUG, "out of memory for a statement", ret_error)
-                                 : pg_send(pg, sql.data, NULL, true, ret_error);
-    buffer_free(&sql);
-    return result;
+    return pg_send_printed(pg, &sql, NULL, true, ret_error);
 }
 
 /* Rows of shared tables are there nearly always. */
@@ -289,8 +285,10 @@ static int send_group(struct postgres *pg, const struct change_group *group, str
     struct buffer sql = BUFFER_INIT;
     enum pg_met met = met_in(pg, group);
     bool is_asking = group->change == CHANGE_UPSERT && met == PG_MET_NOTHING;
-    int result = 0;
+    int result = group->change == CHANGE_UPSERT && met == PG_MET_NEW ? send_key_guard(pg, group->table, ret_error) : 0;
 
+    if (result != 0)
+        return result;
     if (group->change == CHANGE_DELETE)
         print_delete(&sql, &pg->store.scope, group);
     else if (is_asking)
@@ -299,14 +297,8 @@ static int send_group(struct postgres *pg, const struct change_group *group, str
         print_insert(&sql, &pg->store.scope, group);
     else
         print_upsert(&sql, &pg->store.scope, group);
-    if (group->change == CHANGE_UPSERT && met == PG_MET_NEW)
-        result = send_key_guard(pg, group->table, ret_error);
     put_rows(&pg->parameters, group);
-    if (result == 0)
-        result = buffer_failed(&sql) ? pg_lost(pg, ERROR_BUG, "out of memory for a statement", ret_error)
-                                     : pg_send(pg, sql.data, &pg->parameters, !is_asking, ret_error);
-    buffer_free(&sql);
-    return result;
+    return pg_send_printed(pg, &sql, &pg->parameters, !is_asking, ret_error);
 }
 
 static int reserve_group_ends(struct postgres *pg, size_t n, struct error *ret_error)
