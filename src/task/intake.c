@@ -26,6 +26,8 @@ enum {
     CACHE_LINE = 64,
 };
 
+_Static_assert(AHEAD_PLACE - AHEAD_ROW < SINK_AHEAD, "what is expected must be fetched before its place in the ring is taken");
+
 void sink_drop_records(struct sink *sink)
 {
     sink->cursor = sink->n_records = 0;
@@ -322,7 +324,7 @@ static int poll_consumer(struct sink *sink, struct error *ret_error)
     int result;
 
     sink_drop_records(sink);
-    result = sink->consumer.operations->take(sink->consumer.self, 0, sink->records, SINK_TAKE_MAX, &sink->n_records, &failure);
+    result = sink->consumer.operations->take(sink->consumer.self, 0, sink->records, sink->settings.take_max, &sink->n_records, &failure);
     if (result != 0)
         sink->n_records = 0;
     return pass_trouble(sink, result, &failure, ret_error);
@@ -348,8 +350,10 @@ int sink_take(struct sink *sink, bool *ret_has_worked, struct error *ret_error)
     if (sink->phase != SINK_READY || sink->block != BLOCK_NONE)
         return 0;
     if (sink->cursor == sink->n_records) {
+        if (sink->is_flooded)
+            *ret_has_worked = true; /* if it no longer is, the batch that grew meanwhile is due now, and not after a wait */
         result = poll_consumer(sink, ret_error);
-        sink->is_flooded = sink->n_records == SINK_TAKE_MAX;
+        sink->is_flooded = sink->n_records == sink->settings.take_max;
         if (result != 0 || sink->n_records == 0)
             return result;
     }

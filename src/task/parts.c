@@ -145,6 +145,7 @@ int parts_sink_settings(const struct config_pipeline *pipeline, const struct pro
                                      .stops_on_unhandled = strcmp(pipeline->unhandled, "stop") == 0,
                                      .stops_on_gap = strcmp(pipeline->gaps, "forbid") == 0,
                                      .has_partitioned_table = projection->has_partitioned_table,
+                                     .take_max = SINK_TAKE_MAX,
                                      .max_batch_events = MAX_BATCH_EVENTS,
                                      .limits = {.max_rows = (size_t)pipeline->batch_rows,
                                                 .max_bytes = (size_t)pipeline->batch_bytes},

@@ -35,6 +35,7 @@ struct sink_settings {
     bool stops_on_unhandled;
     bool stops_on_gap;
     bool has_partitioned_table;
+    size_t take_max; /* records of one take(); at most SINK_TAKE_MAX */
     size_t max_batch_events;
     struct batch_limits limits;
     int64_t batch_time_us;

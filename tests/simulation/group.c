@@ -181,12 +181,12 @@ static int take(void *self, int timeout_ms, struct record *records, size_t max, 
     struct member *member = &worker->member;
     size_t n = 0;
 
-    (void)timeout_ms, (void)ret_error, (void)max;
+    (void)timeout_ms, (void)ret_error;
     for (int i = 0; i < world->n_partitions; i++) {
         if (!world->is_calm && world_random(world, 4000) == 0)
             member->silence[i] = world_chance(world, 50) ? SILENCE_UNTIL_SEEK : SILENCE_FOR_EVER;
-        if (member->is_started[i] && !member->is_paused[i] && member->silence[i] == SILENCE_NONE && world_chance(world, 60))
-            n += take_partition(world, member, i, records + n, 1 + world_random(world, 12));
+        if (n < max && member->is_started[i] && !member->is_paused[i] && member->silence[i] == SILENCE_NONE && world_chance(world, 60))
+            n += take_partition(world, member, i, records + n, 1 + world_random(world, max - n < 12 ? max - n : 12));
         if (member->offsets[i] < world->log[i].end)
             member->has_told_end[i] = false;
     }

@@ -216,9 +216,16 @@ static int64_t monotonic(void *self)
     return ((struct world *)self)->now_us;
 }
 
+/* The world's clock moves on between turns; but who waits must not have a batch that an idle store could take. */
 static void wait_a_little(void *self, int fd, short events, bool wants_records, int64_t timeout_us)
 {
-    (void)self, (void)fd, (void)events, (void)wants_records, (void)timeout_us; /* the world's clock moves on between turns */
+    struct worker *worker = self;
+    const struct sink *sink = worker->sink;
+
+    (void)fd, (void)events, (void)wants_records;
+    if (timeout_us > 0 && sink->phase == SINK_READY && sink->operation == SINK_IDLE && sink->fold_events > 0 && !sink->is_leaving &&
+        worker->world->now_us >= sink->retry_at_us)
+        world_fail(worker->world, "worker %d: waits with %zu events in its batch and an idle store", worker->number, sink->fold_events);
 }
 
 static void on_fact(void *context, enum sink_fact fact, const char *topic, int32_t partition, int64_t offset, const char *text)
@@ -238,7 +245,8 @@ static void on_fact(void *context, enum sink_fact fact, const char *topic, int32
 static void start_worker(struct world *world, struct worker *worker)
 {
     static const char *const topics[] = {"bank"};
-    struct sink_settings settings = {.topics = topics, .n_topics = 1, .has_partitioned_table = true, .max_batch_events = 1000,
+    struct sink_settings settings = {.topics = topics, .n_topics = 1, .has_partitioned_table = true,
+                                     .take_max = 1 + world_random(world, 16), .max_batch_events = 1000,
                                      .limits = {.max_rows = 2 + world_random(world, 30), .max_bytes = 1 << 20},
                                      .batch_time_us = 5000000, .settle_timeout_us = 2000000,
                                      .random_seed = random_next(&world->random)};
