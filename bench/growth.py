@@ -1,4 +1,7 @@
-"""How cost grows with partitions, keys, the size of events and tasks: one thing changes, all else stays. Into PostgreSQL."""
+"""How cost grows with partitions, keys, the size of events and tasks, into PostgreSQL.
+
+More keys fold less: the rows an event tell how much, and the same rows from memory what the store alone makes of it.
+"""
 from measure import bare
 from pipeline import run_pipeline
 
@@ -6,8 +9,10 @@ EVENTS = 1_000_000
 ACCOUNTS = 10_000
 PARTITIONS = (1, 4, 16, 64)
 KEYS = (10_000, 100_000, 1_000_000, 10_000_000)
-SIZES = {100: EVENTS, 1_000: 500_000, 10_000: 100_000, 100_000: 10_000}  # bytes: events
+SIZES = {150: EVENTS, 1_000: 500_000, 10_000: 100_000, 100_000: 10_000}  # bytes: events
+EVENTS_AN_ACCOUNT = 100                                                  # where the number of events differs
 TASKS = (1, 2, 3, 4)
+TASKS_EVENTS = 4_000_000                                                 # of which the first go by until all tasks are at work
 QUICK = {"partitions.1", "partitions.64", "keys.10000", "keys.1000000", "size.10000"}
 
 
@@ -23,15 +28,16 @@ def measure_point(bench, results, name, events, accounts, tasks=1, **topic):
 
 def points(options):
     """(name, events, accounts, tasks, what is particular to the topic)"""
-    scale = 4 if options.quick else 1
+    def scaled(events):
+        return options.events or events // (2 if options.quick else 1)
     for partitions in PARTITIONS:
-        yield f"partitions.{partitions}", EVENTS // scale, ACCOUNTS, 1, {"partitions": partitions}
+        yield f"partitions.{partitions}", scaled(EVENTS), ACCOUNTS, 1, {"partitions": partitions}
     for keys in KEYS:
-        yield f"keys.{keys}", max(EVENTS // scale, keys), keys, 1, {}
+        yield f"keys.{keys}", options.events or max(scaled(EVENTS), keys), keys, 1, {}
     for size, events in SIZES.items():
-        yield f"size.{size}", events // scale, ACCOUNTS, 1, {"size": size}
+        yield f"size.{size}", scaled(events), scaled(events) // EVENTS_AN_ACCOUNT, 1, {"size": size}
     for tasks in TASKS:
-        yield f"tasks.{tasks}", EVENTS // scale, ACCOUNTS, tasks, {}
+        yield f"tasks.{tasks}", scaled(TASKS_EVENTS), ACCOUNTS, tasks, {}
 
 
 def measure(bench, results, options):

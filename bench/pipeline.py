@@ -7,18 +7,19 @@ import re
 import time
 
 from process import eventually
-from scene import moment
+from rate import steady_rate
 from worker import Readside, write_config
 
 
 @dataclasses.dataclass
 class Run:
     """Times are seconds; memory is MiB."""
-    seconds: float               # from the first claim until the last commit is seen
+    events_per_second: float     # see rate.py
     first_commit_seconds: float  # from the start of the worker
     stop_seconds: float          # from SIGTERM to its exit
-    cpu_seconds: float           # of all tasks
-    peak_mib: float              # of the largest task
+    cpu_seconds: float           # of all processes
+    peak_mib: float              # of all processes: pages that they share count in each
+    task_peak_mib: float         # of the largest task
     steady_mib: float            # of the largest task at the end
     batches: int
     rows: int                    # written, each once a batch
@@ -26,9 +27,9 @@ class Run:
 
     def figures(self, events):
         """By the names that results have."""
-        return {"events_per_second": events / self.seconds, "cpu_seconds_per_million": self.cpu_seconds / events * 1e6,
-                "peak_mib": self.peak_mib, "steady_mib": self.steady_mib, "batches": self.batches, "rows": self.rows,
-                "round_trips_per_batch": self.round_trips / self.batches,
+        return {"events_per_second": self.events_per_second, "cpu_seconds_per_million": self.cpu_seconds / events * 1e6,
+                "peak_mib": self.peak_mib, "task_peak_mib": self.task_peak_mib, "steady_mib": self.steady_mib, "batches": self.batches,
+                "rows_per_event": self.rows / events, "round_trips_per_batch": self.round_trips / self.batches,
                 "first_commit_seconds": self.first_commit_seconds, "stop_seconds": self.stop_seconds}
 
 
@@ -67,13 +68,14 @@ def ask(store, sql):
 
 @contextlib.contextmanager
 def watching(store):
-    """A function that counts the events in the store, on one connection: to log in for each question would take from what is measured."""
-    sql = "SELECT sum(events) FROM readside_positions"
+    """A function that counts (events in the store, tasks that own a partition), on one connection: to log in for each question would take
+    from what is measured."""
+    sql = "SELECT sum(events), count(DISTINCT owner) FROM readside_positions"
 
     def count(rows):
-        return int(rows[0][0] or 0) if rows else 0
+        return int(rows[0][0] or 0), rows[0][1]
     if store.kind == "sqlite":
-        yield lambda: count(ask(store, sql))
+        yield lambda: count(ask(store, sql) or [(0, 0)])
         return
     with contextlib.closing(store.server.connect(store.database)) as connection, connection.cursor() as cursor:
         def look():
@@ -88,26 +90,39 @@ def counters(worker):
     return tuple(sum(int(re.search(rf"\b{name}=\"?(\d+)", line).group(1)) for line in lines) for name in ("batches", "rows", "round_trips"))
 
 
+def watch(store, events, tasks, began, deadline):
+    """Looks for steady_rate(), until the store holds all events. With several tasks from when each of them owns a partition: before that
+    the first has all, and gives some away."""
+    looks = [(began, 0)]
+    with watching(store) as look:
+        def is_complete():
+            counted, owners = look()
+            if owners < tasks and counted < events:
+                looks[:] = [(time.monotonic(), counted)]
+            else:
+                looks.append((time.monotonic(), counted))
+            return counted >= events
+        eventually(is_complete, deadline, "the last event", every=0.02)
+    assert looks[-1][1] == events, f"{looks[-1][1]} events were counted, {events} produced"
+    return looks
+
+
 def run_pipeline(bench, store, topic, events, tasks=1, deadline=900, **keys):
     """From a topic's first record to its last, into an empty store; every event must be counted."""
     began = time.monotonic()
     worker = start_worker(bench, store, topic, tasks, **keys)
     try:
-        eventually(lambda: ask(store, "SELECT 1 FROM readside_positions WHERE events > 0"), 60, "the first commit", every=0.2)
+        eventually(lambda: ask(store, "SELECT 1 FROM readside_positions WHERE events > 0"), 60, "the first commit", every=0.05)
         first = time.monotonic() - began
-        pids = worker.tasks(tasks)
-
-        with watching(store) as counted:
-            eventually(lambda: counted() >= events, deadline, "the last event", every=0.05)
-            ended_at = time.time()  # when it is seen: what the store notes is the beginning of its transaction
-            assert counted() == events, f"{counted()} events were counted, {events} produced"
-        (claimed,), = ask(store, "SELECT min(claimed_at) FROM readside_positions")
-        used = {"cpu_seconds": sum(map(cpu_seconds, pids)), "peak_mib": max(map(memory_mib, pids)),
-                "steady_mib": max(memory_mib(pid, "VmRSS") for pid in pids)}
+        looks = watch(store, events, tasks, began, deadline)
+        task_pids = worker.tasks(tasks)
+        pids = [worker.pid, *task_pids]
+        used = {"cpu_seconds": sum(map(cpu_seconds, pids)), "peak_mib": sum(map(memory_mib, pids)),
+                "task_peak_mib": max(map(memory_mib, task_pids)), "steady_mib": max(memory_mib(pid, "VmRSS") for pid in task_pids)}
         asked = time.monotonic()
         assert worker.stop() == 0, worker.tail()
         batches, rows, round_trips = counters(worker)
-        return Run(ended_at - moment(claimed).timestamp(), first, time.monotonic() - asked, batches=batches, rows=rows,
+        return Run(steady_rate(looks, events), first, time.monotonic() - asked, batches=batches, rows=rows,
                    round_trips=round_trips, **used)
     finally:
         worker.remove()

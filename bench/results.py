@@ -42,12 +42,15 @@ class Results:
         pathlib.Path(path).write_text(json.dumps({"machine": machine, "figures": figures}, indent=1) + "\n")
 
     @classmethod
-    def read(cls, path):
-        """(results, machine) of a file that write() has written."""
-        document = json.loads(pathlib.Path(path).read_text())
+    def read(cls, paths):
+        """(results, machine) of files that write() has written; the last tells the machine, and of what two have measured."""
+        documents = [json.loads(pathlib.Path(path).read_text()) for path in paths]
         results = cls()
-        results.samples = {key: figure["samples"] for key, figure in document["figures"].items()}
-        return results, document["machine"]
+        for document in documents:
+            results.samples.update({key: figure["samples"] for key, figure in document["figures"].items()})
+        machine = documents[-1]["machine"]
+        versions = {name: version for document in documents for name, version in document["machine"]["versions"].items()}
+        return results, {**machine, "versions": versions, "is_quick": any(document["machine"]["is_quick"] for document in documents)}
 
 
 def first_line(*command):

@@ -27,28 +27,31 @@ SECTIONS = {
     "growth": growth.measure,
     "endurance": endurance.measure,
 }
-QUICK_STORES = ["postgresql", "mariadb", "sqlite"]
+USUAL_STORES = ["postgresql", "mariadb", "sqlite"]
 
 
 def read_options():
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures Readside beside the machine's limits, its peer and what "
                                      "a team would write by hand: the same topics, the same servers, in turn.")
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"{', '.join(SECTIONS)} (default: all)")
-    parser.add_argument("--quick", action="store_true", help="a quarter of the events, one round: under 8 minutes")
-    parser.add_argument("--store", dest="stores", action="append", choices=STORES, help="this store only; may be repeated")
+    parser.add_argument("--quick", action="store_true", help="fewer events, one round: under 8 minutes")
+    parser.add_argument("--store", dest="stores", action="append", choices=STORES,
+                        help=f"this store only; may be repeated (default: {', '.join(USUAL_STORES)})")
     parser.add_argument("--rounds", type=int, help="how often all is measured in turn (default 3; quick: 1)")
-    parser.add_argument("--events", type=int, help="of hot and distinct, instead of the usual numbers; rows of memory")
+    parser.add_argument("--events", type=int, help="instead of the usual number of each section")
     parser.add_argument("--accounts", type=int, help="of hot and distinct")
+    parser.add_argument("--seconds", type=int, default=latency.SECONDS, help="of latency, at each rate (default %(default)s)")
     parser.add_argument("--no-peer", dest="peers", action="store_false", help="without the peer and what is written by hand")
     parser.add_argument("--json", metavar="FILE", help="all samples, by keys that stay")
     parser.add_argument("--docs", action="store_true", help="rewrite the tables and charts of docs/performance.md")
-    parser.add_argument("--from", dest="source", metavar="FILE", help="measure nothing, take an earlier run's --json")
+    parser.add_argument("--from", dest="sources", metavar="FILE", action="append",
+                        help="measure nothing, take the --json of an earlier run; repeated: of several, with sections of their own")
     options = parser.parse_args()
     unknown = [name for name in options.sections if name not in SECTIONS]
     if unknown:
         parser.error(f"there is no section {unknown[0]}; there are {', '.join(SECTIONS)}")
     options.sections = options.sections or list(SECTIONS)
-    options.stores = options.stores or (QUICK_STORES if options.quick else STORES)
+    options.stores = options.stores or USUAL_STORES
     options.rounds = options.rounds or (1 if options.quick else 3)
     options.peer_rounds = min(options.rounds, 3)
     began = time.monotonic()
@@ -67,7 +70,7 @@ def measure(options):
                 traceback.print_exc()
                 failed.append(section)
             bench.forget_topics()
-            machine = describe_machine(bench.versions())
+            machine = {**describe_machine(bench.versions()), "is_quick": options.quick}
             if options.json:
                 results.write(options.json, machine)
     return results, machine, failed
@@ -75,10 +78,13 @@ def measure(options):
 
 def main():
     options = read_options()
-    results, machine, failed = (*Results.read(options.source), []) if options.source else measure(options)
+    results, machine, failed = (*Results.read(options.sources), []) if options.sources else measure(options)
     report.print_all(results)
     if options.docs:
-        report.write_docs(results, machine, ROOT / "docs")
+        try:
+            report.write_docs(results, machine, ROOT / "docs")
+        except ValueError as error:
+            failed.append(f"--docs: {error}")
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 

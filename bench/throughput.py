@@ -3,6 +3,7 @@ from measure import bare, run_program, with_password
 from memory import driver
 from peer import run_peer
 from pipeline import run_pipeline
+from rate import steady_rate
 
 EVENTS = {"hot": 2_000_000, "distinct": 1_000_000}
 ACCOUNTS = {"hot": 10_000, "distinct": None}  # None: each event has one of its own
@@ -32,7 +33,7 @@ def peer(bench, results, section, kind, topic, events, accounts, tasks=1):
     with bench.store(kind) as store:
         used = run_peer(bench.kafka, store, bench.new_folder("peer"), topic, "accounts", events, tasks, keys=accounts)
     results.add_all(f"{section}.{kind}.peer.{tasks}", {
-        "events_per_second": events / used["seconds"], "peak_mib": used["peak_mib"], "first_row_seconds": used["first_row_seconds"],
+        "events_per_second": steady_rate(used["looks"], events), "peak_mib": used["peak_mib"], "first_row_seconds": used["first_row_seconds"],
         "cpu_seconds_per_million": used["cpu_seconds"] / events * 1e6})
 
 
