@@ -13,6 +13,20 @@
 #include <string.h>
 #include <time.h>
 
+const struct column accounts_columns[N_ACCOUNTS_COLUMNS] = {
+    [ACCOUNTS_ACCOUNT] = {.name = "account", .type = RS_TEXT, .is_key = true, .is_not_null = true, .length = 120},
+    [ACCOUNTS_OWNER] = {.name = "owner", .type = RS_TEXT, .is_not_null = true, .fallback = {.operation = CELL_SET, .as.data = ""}},
+    [ACCOUNTS_BALANCE] = {.name = "balance",
+                          .type = RS_DECIMAL,
+                          .is_not_null = true,
+                          .precision = 20,
+                          .scale = 2,
+                          .fallback = {.operation = CELL_SET}},
+    [ACCOUNTS_EVENTS] = {.name = "events", .type = RS_INT, .is_not_null = true, .fallback = {.operation = CELL_SET}},
+    [ACCOUNTS_OPENED_AT] = {.name = "opened_at", .type = RS_TIMESTAMP, .fallback = {.operation = CELL_SET, .is_null = true}},
+    [ACCOUNTS_UPDATED_AT] = {.name = "updated_at", .type = RS_TIMESTAMP, .fallback = {.operation = CELL_SET, .is_null = true}},
+};
+
 static const int64_t first_us = INT64_C(1700000000000000);
 
 static void make(struct account *account, uint32_t number)
@@ -54,6 +68,8 @@ double accounts_write_all(struct accounts_run *run)
             make(&accounts[i], first + i);
         if (run->is_hashed)
             qsort(accounts, n, sizeof *accounts, by_hash);
+        if (run->prepare != NULL)
+            run->prepare(run->context, accounts, n);
         cpu = meter_cpu();
         began = meter_now();
         run->write(run->context, accounts, n);

@@ -1,14 +1,33 @@
 /*
- * accounts - rows of the bank example's table accounts, distinct, by number: the same that rows_bench writes. And how long it takes
- * to write them all, a batch at a time.
+ * accounts - the bank example's table accounts: its columns, and distinct rows of it by number, the same for all programs here that
+ * write rows from memory. And how long it takes to write them all, a batch at a time.
  */
 #ifndef BENCH_ACCOUNTS_H
 #define BENCH_ACCOUNTS_H
+
+#include "fold/table.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 enum { ACCOUNT_KEY_SIZE = 24, ACCOUNT_BALANCE_SIZE = 16, ACCOUNT_TIME_SIZE = 32 };
+enum { ACCOUNTS_ROWS = 1000000, ACCOUNTS_BATCH = 20000 }; /* where a program is not told otherwise */
+
+enum accounts_column {
+    ACCOUNTS_ACCOUNT,
+    ACCOUNTS_OWNER,
+    ACCOUNTS_BALANCE,
+    ACCOUNTS_EVENTS,
+    ACCOUNTS_OPENED_AT,
+    ACCOUNTS_UPDATED_AT,
+    N_ACCOUNTS_COLUMNS
+};
+
+extern const struct column accounts_columns[N_ACCOUNTS_COLUMNS];
+
+/* A table of them, the first of its projection. */
+#define ACCOUNTS_TABLE                                                                                                                \
+    {.name = "accounts", .id = 0, .columns = accounts_columns, .n_columns = N_ACCOUNTS_COLUMNS, .keys = {ACCOUNTS_ACCOUNT}, .n_keys = 1}
 
 #define ACCOUNT_OWNER "somebody"
 
@@ -25,12 +44,13 @@ struct account {
 struct accounts_run {
     uint32_t n_rows, n_batch;
     bool is_hashed; /* a batch's rows lie in the order of their hashes, in place of that of their keys */
-    void (*write)(void *context, const struct account *accounts, uint32_t n); /* one batch, committed when it returns */
+    void (*prepare)(void *context, const struct account *accounts, uint32_t n); /* one batch, before the clock runs; may be NULL */
+    void (*write)(void *context, const struct account *accounts, uint32_t n);   /* that batch, committed when it returns */
     void *context;
     double cpu_seconds; /* of all that was written so far; the store's own are not among them */
 };
 
-/* Rows per second. Making them is not counted, neither as time nor as CPU. */
+/* Rows per second. Making and preparing them is not counted, neither as time nor as CPU. */
 double accounts_write_all(struct accounts_run *run);
 /* One line of JSON; known 0: not measured. */
 void accounts_print(const struct accounts_run *run, const char *way, double new, double known);

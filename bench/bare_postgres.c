@@ -26,13 +26,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ACCOUNT, OWNER, BALANCE, EVENTS, OPENED_AT, UPDATED_AT, N_COLUMNS };
-
-static const struct column columns[N_COLUMNS] = {
-    [ACCOUNT] = {.type = RS_TEXT},          [OWNER] = {.type = RS_TEXT},          [BALANCE] = {.type = RS_DECIMAL, .scale = 2},
-    [EVENTS] = {.type = RS_INT},            [OPENED_AT] = {.type = RS_TIMESTAMP}, [UPDATED_AT] = {.type = RS_TIMESTAMP},
-};
-
 #define NAMES "\"account\", \"owner\", \"balance\", \"events\", \"opened_at\", \"updated_at\""
 #define INSERT "INSERT INTO \"bare\" AS t (" NAMES ") "
 #define INSERT_PARTITION "INSERT INTO \"bare\" AS t (" NAMES ", readside_partition) "
@@ -78,13 +71,13 @@ struct writer {
 static struct cell cell_of(const struct account *account, uint32_t column)
 {
     switch (column) {
-    case ACCOUNT:
+    case ACCOUNTS_ACCOUNT:
         return (struct cell){.as.data = account->key, .size = (uint32_t)strlen(account->key)};
-    case OWNER:
+    case ACCOUNTS_OWNER:
         return (struct cell){.as.data = ACCOUNT_OWNER, .size = sizeof ACCOUNT_OWNER - 1};
-    case BALANCE:
+    case ACCOUNTS_BALANCE:
         return (struct cell){.as.decimal = account->cents};
-    case EVENTS:
+    case ACCOUNTS_EVENTS:
         return (struct cell){.as.integer = account->events};
     default:
         return (struct cell){.as.integer = account->at_us};
@@ -95,14 +88,14 @@ static void put_arrays(struct writer *writer, const struct account *accounts, ui
 {
     struct pg_parameters *parameters = &writer->parameters;
 
-    for (uint32_t c = 0; c < N_COLUMNS; c++) {
-        const struct pg_type *type = pg_type_of(columns[c].type);
+    for (uint32_t c = 0; c < N_ACCOUNTS_COLUMNS; c++) {
+        const struct pg_type *type = pg_type_of(accounts_columns[c].type);
 
         pg_begin_array(parameters, type->array_oid, type->oid, n);
         for (uint32_t i = 0; i < n; i++) {
             struct cell cell = cell_of(&accounts[i], c);
 
-            pg_element_cell(parameters, &columns[c], &cell);
+            pg_element_cell(parameters, &accounts_columns[c], &cell);
         }
         pg_end_array(parameters);
     }
@@ -117,10 +110,10 @@ static void put_arrays(struct writer *writer, const struct account *accounts, ui
 static void put_row(struct writer *writer, const struct account *accounts, uint32_t n)
 {
     (void)n;
-    for (uint32_t c = 0; c < N_COLUMNS; c++) {
+    for (uint32_t c = 0; c < N_ACCOUNTS_COLUMNS; c++) {
         struct cell cell = cell_of(accounts, c);
 
-        session_put(&writer->parameters, &columns[c], &cell);
+        session_put(&writer->parameters, &accounts_columns[c], &cell);
     }
 }
 
@@ -166,11 +159,11 @@ static void by_copy(void *context, const struct account *accounts, uint32_t n)
 
     pg_parameters_clear(&writer->parameters);
     for (uint32_t i = 0; i < n; i++) {
-        buffer_put_be16(&writer->parameters.bytes, N_COLUMNS);
-        for (uint32_t c = 0; c < N_COLUMNS; c++) {
+        buffer_put_be16(&writer->parameters.bytes, N_ACCOUNTS_COLUMNS);
+        for (uint32_t c = 0; c < N_ACCOUNTS_COLUMNS; c++) {
             struct cell cell = cell_of(&accounts[i], c);
 
-            pg_element_cell(&writer->parameters, &columns[c], &cell); /* an array's element is as a field of COPY */
+            pg_element_cell(&writer->parameters, &accounts_columns[c], &cell); /* an array's element is as a field of COPY */
         }
     }
     session_copy(writer->session, writer->way->sql, &writer->parameters.bytes);
@@ -242,8 +235,8 @@ int main(int argc, char **argv)
 
     if (writer.way == NULL || argc < 3 || argc > 5)
         return usage();
-    run.n_rows = (uint32_t)meter_count(argc > 3 ? argv[3] : NULL, 1000000);
-    run.n_batch = (uint32_t)meter_count(argc > 4 ? argv[4] : NULL, 20000);
+    run.n_rows = (uint32_t)meter_count(argc > 3 ? argv[3] : NULL, ACCOUNTS_ROWS);
+    run.n_batch = (uint32_t)meter_count(argc > 4 ? argv[4] : NULL, ACCOUNTS_BATCH);
     run.is_hashed = writer.way->is_hashed;
     run.write = writer.way->write;
     writer.session = session_open(argv[2]);

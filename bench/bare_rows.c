@@ -204,8 +204,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bare_rows array|prepared|text HOST PORT DATABASE [ROWS [ROWS_A_BATCH [ROWS_A_STATEMENT]]]\n");
         return 2;
     }
-    run.n_rows = (uint32_t)meter_count(argc > 5 ? argv[5] : NULL, 1000000);
-    run.n_batch = (uint32_t)meter_count(argc > 6 ? argv[6] : NULL, 20000);
+    run.n_rows = (uint32_t)meter_count(argc > 5 ? argv[5] : NULL, ACCOUNTS_ROWS);
+    run.n_batch = (uint32_t)meter_count(argc > 6 ? argv[6] : NULL, ACCOUNTS_BATCH);
     writer.n_statement = (uint32_t)meter_count(argc > 7 ? argv[7] : NULL, 512);
     connect_to(argv);
     writer.statement = is_text ? NULL : prepare(is_array ? 1 : writer.n_statement);

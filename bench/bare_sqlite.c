@@ -118,8 +118,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bare_sqlite row|row-commit FILE [ROWS [ROWS_A_BATCH]]\n");
         return 2;
     }
-    run.n_rows = (uint32_t)meter_count(argc > 3 ? argv[3] : NULL, 1000000);
-    run.n_batch = (uint32_t)meter_count(argc > 4 ? argv[4] : NULL, 20000);
+    run.n_rows = (uint32_t)meter_count(argc > 3 ? argv[3] : NULL, ACCOUNTS_ROWS);
+    run.n_batch = (uint32_t)meter_count(argc > 4 ? argv[4] : NULL, ACCOUNTS_BATCH);
     open_file(&writer, argv[2]);
     new = accounts_write_all(&run);
     known = accounts_write_all(&run);

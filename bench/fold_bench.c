@@ -6,31 +6,18 @@
  * Folds the bank example's operations (add int, set timestamp, add decimal) and prints nanoseconds per event for each pattern of
  * keys, the closing of the batches apart. One thread; batches of 100,000 events at most, two taking turns as in the sink.
  */
+#include "accounts.h"
+#include "meter.h"
+
 #include "fold/batch.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { ACCOUNT, OWNER, BALANCE, EVENTS, OPENED_AT, UPDATED_AT, N_COLUMNS };
 enum { DAY, DEPOSITED, DAY_EVENTS, N_DAY_COLUMNS };
 enum { KEY_SIZE = 16, BATCH_EVENTS = 100000 };
-
-static const struct column account_columns[N_COLUMNS] = {
-    [ACCOUNT] = {.name = "account", .type = RS_TEXT, .is_key = true, .is_not_null = true, .length = 120},
-    [OWNER] = {.name = "owner", .type = RS_TEXT, .is_not_null = true, .fallback = {.operation = CELL_SET, .as.data = ""}},
-    [BALANCE] = {.name = "balance",
-                 .type = RS_DECIMAL,
-                 .is_not_null = true,
-                 .precision = 20,
-                 .scale = 2,
-                 .fallback = {.operation = CELL_SET}},
-    [EVENTS] = {.name = "events", .type = RS_INT, .is_not_null = true, .fallback = {.operation = CELL_SET}},
-    [OPENED_AT] = {.name = "opened_at", .type = RS_TIMESTAMP, .fallback = {.operation = CELL_SET, .is_null = true}},
-    [UPDATED_AT] = {.name = "updated_at", .type = RS_TIMESTAMP, .fallback = {.operation = CELL_SET, .is_null = true}},
-};
 
 static const struct column day_columns[N_DAY_COLUMNS] = {
     [DAY] = {.name = "day", .type = RS_DATE, .is_key = true, .is_not_null = true},
@@ -46,7 +33,7 @@ static const struct column day_columns[N_DAY_COLUMNS] = {
 };
 
 static const struct table tables[] = {
-    {.name = "accounts", .id = 0, .columns = account_columns, .n_columns = N_COLUMNS, .keys = {ACCOUNT}, .n_keys = 1},
+    ACCOUNTS_TABLE,
     {.name = "daily_totals",
      .id = 1,
      .is_shared = true,
@@ -74,10 +61,7 @@ struct bench {
 
 static double now_ns(void)
 {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+    return meter_now() * 1e9;
 }
 
 static uint64_t random_next(struct bench *bench)
@@ -88,14 +72,6 @@ static uint64_t random_next(struct bench *bench)
     return bench->random_state;
 }
 
-static void must(int result, const struct error *error)
-{
-    if (result == 0)
-        return;
-    fprintf(stderr, "fold_bench: %d %s\n", result, error->text);
-    exit(1);
-}
-
 /* The row that an event with a read asks for is made absent at once, as an empty store would. */
 static void read_balance(struct bench *bench, struct row *row)
 {
@@ -103,7 +79,7 @@ static void read_balance(struct bench *bench, struct row *row)
     struct rs_value value;
     struct error error;
     size_t n;
-    int result = batch_get(bench->fold, row, BALANCE, RS_DECIMAL, &value, &error);
+    int result = batch_get(bench->fold, row, ACCOUNTS_BALANCE, RS_DECIMAL, &value, &error);
 
     if (result != FOLD_NEEDS_ROW) {
         must(result, &error);
@@ -113,7 +89,7 @@ static void read_balance(struct bench *bench, struct row *row)
     for (size_t i = 0; i < n; i++)
         must(row_cache_put(bench->cache, wanted[i].table, wanted[i].key, wanted[i].key_size, NULL, 0, &error), &error);
     batch_clear_wanted(bench->fold);
-    must(batch_get(bench->fold, row, BALANCE, RS_DECIMAL, &value, &error), &error);
+    must(batch_get(bench->fold, row, ACCOUNTS_BALANCE, RS_DECIMAL, &value, &error), &error);
 }
 
 static void add(struct batch *batch, struct row *row, uint32_t column, struct rs_value value)
@@ -136,9 +112,9 @@ static void fold_event(struct bench *bench, const struct pattern *pattern, const
     must(batch_row(batch, 0, &key_value, 1, &row, &error), &error);
     if (pattern->has_read)
         read_balance(bench, row);
-    add(batch, row, EVENTS, rs_value_int(1));
-    must(batch_set(batch, row, UPDATED_AT, &at, &error), &error);
-    add(batch, row, BALANCE, rs_value_decimal(amount));
+    add(batch, row, ACCOUNTS_EVENTS, rs_value_int(1));
+    must(batch_set(batch, row, ACCOUNTS_UPDATED_AT, &at, &error), &error);
+    add(batch, row, ACCOUNTS_BALANCE, rs_value_decimal(amount));
     if (pattern->has_totals) {
         struct rs_value day = rs_value_date(rs_day_of(at.as.timestamp));
 
@@ -202,7 +178,7 @@ int main(int argc, char **argv)
         {.name = "distinct"},
     };
     struct batch_limits limits = {.max_rows = 50000, .max_bytes = 64 << 20};
-    uint32_t n_events = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 2000000;
+    uint32_t n_events = (uint32_t)meter_count(argc > 1 ? argv[1] : NULL, 2000000);
     struct bench bench = {.random_state = 88172645463325252};
 
     bench.fold = batch_new(tables, 2, &limits, 1);

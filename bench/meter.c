@@ -72,3 +72,9 @@ void die(const char *format, ...)
     fputc('\n', stderr);
     exit(1);
 }
+
+void must(int result, const struct error *error)
+{
+    if (result != 0)
+        die("%s", error->text);
+}

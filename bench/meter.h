@@ -4,6 +4,8 @@
 #ifndef BENCH_METER_H
 #define BENCH_METER_H
 
+#include "base/error.h"
+
 #include <stdint.h>
 
 double meter_now(void);      /* seconds, of a clock that never goes back */
@@ -15,5 +17,7 @@ int64_t meter_count(const char *text, int64_t fallback);
 
 /* Prints the program's name and the words, and ends it with 1. */
 _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Nothing where the result is 0; else the end, with the error's words. */
+void must(int result, const struct error *error);
 
 #endif

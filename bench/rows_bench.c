@@ -5,114 +5,29 @@
  *
  * Distinct rows of the bank example's accounts: all new, all once more, all read by key, all removed. The password is
  * STORE_PASSWORD's. With "free" no position moves with the rows, which shows what the fence costs. Prints one line of JSON, in rows
- * per second.
+ * per second; cpu_seconds are of what was written, the server's not among them.
  */
+#include "accounts.h"
+#include "meter.h"
+
 #include "fold/batch.h"
 #include "store/store.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { ACCOUNT, OWNER, BALANCE, EVENTS, OPENED_AT, UPDATED_AT, N_COLUMNS };
-enum { KEY_SIZE = 24 };
-
-static const struct column columns[N_COLUMNS] = {
-    [ACCOUNT] = {.name = "account", .type = RS_TEXT, .is_key = true, .is_not_null = true, .length = 120},
-    [OWNER] = {.name = "owner", .type = RS_TEXT, .is_not_null = true, .fallback = {.operation = CELL_SET, .as.data = ""}},
-    [BALANCE] = {.name = "balance",
-                 .type = RS_DECIMAL,
-                 .is_not_null = true,
-                 .precision = 20,
-                 .scale = 2,
-                 .fallback = {.operation = CELL_SET}},
-    [EVENTS] = {.name = "events", .type = RS_INT, .is_not_null = true, .fallback = {.operation = CELL_SET}},
-    [OPENED_AT] = {.name = "opened_at", .type = RS_TIMESTAMP, .fallback = {.operation = CELL_SET, .is_null = true}},
-    [UPDATED_AT] = {.name = "updated_at", .type = RS_TIMESTAMP, .fallback = {.operation = CELL_SET, .is_null = true}},
-};
-
-static const struct table tables[] = {
-    {.name = "accounts", .id = 0, .columns = columns, .n_columns = N_COLUMNS, .keys = {ACCOUNT}, .n_keys = 1},
-};
+static const struct table tables[] = {ACCOUNTS_TABLE};
 
 struct bench {
     struct store *store;
     struct batch *batch;
     struct store_position position;
-    uint32_t n_rows, n_batch;
+    struct store_move move; /* of the batch that is folded */
+    uint32_t n_found;
     bool is_free;
 };
-
-static double now_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static void must(int result, const struct error *error)
-{
-    if (result == 0)
-        return;
-    fprintf(stderr, "rows_bench: %s\n", error->text);
-    exit(1);
-}
-
-static size_t print_key(uint32_t number, char ret_key[KEY_SIZE])
-{
-    return (size_t)snprintf(ret_key, KEY_SIZE, "acc-%010u", (unsigned)number);
-}
-
-typedef void (*fold_one)(struct batch *batch, const struct rs_value *key, uint32_t number);
-
-static void upsert(struct batch *batch, const struct rs_value *key, uint32_t number)
-{
-    struct rs_value owner = rs_value_text((struct rs_text){.data = "somebody", .size = 8});
-    struct rs_value balance = rs_value_decimal(rs_decimal_of(number % 100000, 2)), events = rs_value_int(1);
-    struct rs_value at = rs_value_timestamp((struct rs_timestamp){.microseconds = INT64_C(1700000000000000) + number});
-    struct error error;
-    struct row *row;
-
-    must(batch_row(batch, 0, key, 1, &row, &error), &error);
-    must(batch_set(batch, row, OWNER, &owner, &error), &error);
-    must(batch_apply(batch, row, BALANCE, RS_ADD, &balance, &error), &error);
-    must(batch_apply(batch, row, EVENTS, RS_ADD, &events, &error), &error);
-    must(batch_set(batch, row, OPENED_AT, &at, &error), &error);
-    must(batch_set(batch, row, UPDATED_AT, &at, &error), &error);
-}
-
-static void drop(struct batch *batch, const struct rs_value *key, uint32_t number)
-{
-    struct error error;
-    struct row *row;
-
-    (void)number;
-    must(batch_row(batch, 0, key, 1, &row, &error), &error);
-    must(batch_remove(batch, row, &error), &error);
-}
-
-static void want(struct batch *batch, const struct rs_value *key, uint32_t number)
-{
-    struct error error;
-
-    (void)number;
-    must(batch_want(batch, 0, key, 1, &error), &error);
-}
-
-static void fold_all(struct bench *bench, fold_one fold, uint32_t first)
-{
-    batch_reset(bench->batch, NULL, NULL);
-    for (uint32_t i = first; i < first + bench->n_batch && i < bench->n_rows; i++) {
-        char text[KEY_SIZE];
-        struct rs_value key = rs_value_text((struct rs_text){.data = text, .size = print_key(i, text)});
-
-        batch_begin(bench->batch, "bank", 0, i);
-        fold(bench->batch, &key, i);
-        batch_keep(bench->batch);
-    }
-}
 
 static void finish(struct bench *bench, int result, const struct error *error)
 {
@@ -122,29 +37,95 @@ static void finish(struct bench *bench, int result, const struct error *error)
     must(store_finish(bench->store, &failure), &failure);
 }
 
-/* Rows per second. */
-static double write_all(struct bench *bench, fold_one fold)
+/* ---- Before the clock runs ---- */
+
+static struct rs_value key_of(const struct account *account)
+{
+    return rs_value_text((struct rs_text){.data = account->key, .size = strlen(account->key)});
+}
+
+static void upsert(struct batch *batch, const struct account *account)
+{
+    struct rs_value key = key_of(account);
+    struct rs_value owner = rs_value_text((struct rs_text){.data = ACCOUNT_OWNER, .size = sizeof ACCOUNT_OWNER - 1});
+    struct rs_value balance = rs_value_decimal(rs_decimal_of(account->cents, 2)), events = rs_value_int(account->events);
+    struct rs_value at = rs_value_timestamp((struct rs_timestamp){.microseconds = account->at_us});
+    struct error error;
+    struct row *row;
+
+    must(batch_row(batch, 0, &key, 1, &row, &error), &error);
+    must(batch_set(batch, row, ACCOUNTS_OWNER, &owner, &error), &error);
+    must(batch_apply(batch, row, ACCOUNTS_BALANCE, RS_ADD, &balance, &error), &error);
+    must(batch_apply(batch, row, ACCOUNTS_EVENTS, RS_ADD, &events, &error), &error);
+    must(batch_set(batch, row, ACCOUNTS_OPENED_AT, &at, &error), &error);
+    must(batch_set(batch, row, ACCOUNTS_UPDATED_AT, &at, &error), &error);
+}
+
+static void drop(struct batch *batch, const struct account *account)
+{
+    struct rs_value key = key_of(account);
+    struct error error;
+    struct row *row;
+
+    must(batch_row(batch, 0, &key, 1, &row, &error), &error);
+    must(batch_remove(batch, row, &error), &error);
+}
+
+static void want(struct batch *batch, const struct account *account)
+{
+    struct rs_value key = key_of(account);
+    struct error error;
+
+    must(batch_want(batch, 0, &key, 1, &error), &error);
+}
+
+static void fold_all(struct bench *bench, void (*fold)(struct batch *, const struct account *), const struct account *accounts, uint32_t n)
+{
+    const struct store_position *position = &bench->position;
+
+    batch_reset(bench->batch, NULL, NULL);
+    bench->move = (struct store_move){.topic = "bank", .base = position->next_offset, .next = position->next_offset,
+                                      .epoch = position->epoch, .leader_epoch = -1, .events = n};
+    for (uint32_t i = 0; i < n; i++) {
+        batch_begin(bench->batch, "bank", 0, bench->move.next++);
+        fold(bench->batch, &accounts[i]);
+        batch_keep(bench->batch);
+    }
+}
+
+static void fold_upserts(void *bench, const struct account *accounts, uint32_t n)
 {
     struct error error;
-    double seconds = 0;
 
-    for (uint32_t first = 0; first < bench->n_rows; first += bench->n_batch) {
-        struct store_move move = {.topic = "bank",
-                                  .base = bench->position.next_offset,
-                                  .epoch = bench->position.epoch,
-                                  .next = bench->position.next_offset + bench->n_batch,
-                                  .events = bench->n_batch};
-        struct store_write write = {.moves = &move, .n_moves = !bench->is_free, .batch = bench->batch};
-        double began;
+    fold_all(bench, upsert, accounts, n);
+    must(batch_close(((struct bench *)bench)->batch, &error), &error);
+}
 
-        fold_all(bench, fold, first);
-        must(batch_close(bench->batch, &error), &error);
-        began = now_s();
-        finish(bench, store_start_write(bench->store, &write, &error), &error);
-        seconds += now_s() - began;
-        bench->position.next_offset = move.next;
-    }
-    return bench->n_rows / seconds;
+static void fold_drops(void *bench, const struct account *accounts, uint32_t n)
+{
+    struct error error;
+
+    fold_all(bench, drop, accounts, n);
+    must(batch_close(((struct bench *)bench)->batch, &error), &error);
+}
+
+static void fold_wants(void *bench, const struct account *accounts, uint32_t n)
+{
+    fold_all(bench, want, accounts, n);
+}
+
+/* ---- While it runs ---- */
+
+static void write_batch(void *context, const struct account *accounts, uint32_t n)
+{
+    struct bench *bench = context;
+    struct store_write write = {.moves = &bench->move, .n_moves = !bench->is_free, .batch = bench->batch};
+    struct error error;
+
+    (void)accounts, (void)n;
+    finish(bench, store_start_write(bench->store, &write, &error), &error);
+    if (!bench->is_free)
+        bench->position.next_offset = bench->move.next;
 }
 
 static int count_row(void *context, size_t index, const struct cell *cells, int32_t partition, struct error *ret_error)
@@ -154,29 +135,19 @@ static int count_row(void *context, size_t index, const struct cell *cells, int3
     return 0;
 }
 
-static double read_all(struct bench *bench)
+static void read_batch(void *context, const struct account *accounts, uint32_t n)
 {
-    uint32_t n_found = 0;
+    struct bench *bench = context;
+    struct store_read read = {.on_row = count_row, .context = &bench->n_found};
     struct error error;
-    double seconds = 0;
 
-    for (uint32_t first = 0; first < bench->n_rows; first += bench->n_batch) {
-        struct store_read read = {.on_row = count_row, .context = &n_found};
-        double began;
-
-        fold_all(bench, want, first);
-        read.rows = batch_wanted(bench->batch, &read.n_rows);
-        began = now_s();
-        finish(bench, store_start_read(bench->store, &read, &error), &error);
-        seconds += now_s() - began;
-        batch_clear_wanted(bench->batch);
-    }
-    if (n_found != bench->n_rows) {
-        fprintf(stderr, "rows_bench: %u rows are there, %u were written\n", (unsigned)n_found, (unsigned)bench->n_rows);
-        exit(1);
-    }
-    return bench->n_rows / seconds;
+    (void)accounts, (void)n;
+    read.rows = batch_wanted(bench->batch, &read.n_rows);
+    finish(bench, store_start_read(bench->store, &read, &error), &error);
+    batch_clear_wanted(bench->batch);
 }
+
+/* ---- The whole ---- */
 
 static void open_store(struct bench *bench, const char *kind, const char *uri)
 {
@@ -205,25 +176,43 @@ static void open_store(struct bench *bench, const char *kind, const char *uri)
     finish(bench, store_start_claim(bench->store, &bench->position, 1, &error), &error);
 }
 
+static void measure(struct bench *bench, struct accounts_run *run)
+{
+    double new, known, found, removed, cpu_seconds;
+
+    new = accounts_write_all(run);
+    known = accounts_write_all(run);
+    cpu_seconds = run->cpu_seconds;
+    run->prepare = fold_wants;
+    run->write = read_batch;
+    found = accounts_write_all(run);
+    if (bench->n_found != run->n_rows)
+        die("%" PRIu32 " rows are there, %" PRIu32 " were written", bench->n_found, run->n_rows);
+    run->prepare = fold_drops;
+    run->write = write_batch;
+    removed = accounts_write_all(run);
+    printf("{\"rows\": %" PRIu32 ", \"batch\": %" PRIu32 ", \"new\": %.0f, \"known\": %.0f, \"read\": %.0f, \"removed\": %.0f, "
+           "\"cpu_seconds\": %.4f}\n",
+           run->n_rows, run->n_batch, new, known, found, removed, cpu_seconds);
+}
+
 int main(int argc, char **argv)
 {
     struct batch_limits limits = {.max_rows = 1000000, .max_bytes = 1 << 30};
     struct bench bench = {.batch = batch_new(tables, 1, &limits, 1)};
-    double inserted, updated, found;
+    struct accounts_run run = {.prepare = fold_upserts, .write = write_batch, .context = &bench};
 
-    if (argc < 3 || bench.batch == NULL) {
+    if (argc < 3 || argc > 6 || (argc > 5 && strcmp(argv[5], "fence") != 0 && strcmp(argv[5], "free") != 0)) {
         fprintf(stderr, "usage: rows_bench KIND URI [ROWS [ROWS_A_BATCH [fence|free]]]\n");
         return 2;
     }
-    bench.n_rows = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 1000000;
-    bench.n_batch = argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : 20000;
+    if (bench.batch == NULL)
+        die("out of memory");
+    run.n_rows = (uint32_t)meter_count(argc > 3 ? argv[3] : NULL, ACCOUNTS_ROWS);
+    run.n_batch = (uint32_t)meter_count(argc > 4 ? argv[4] : NULL, ACCOUNTS_BATCH);
     bench.is_free = argc > 5 && strcmp(argv[5], "free") == 0;
     open_store(&bench, argv[1], argv[2]);
-    inserted = write_all(&bench, upsert);
-    updated = write_all(&bench, upsert);
-    found = read_all(&bench);
-    printf("{\"rows\": %u, \"new\": %.0f, \"known\": %.0f, \"read\": %.0f, \"removed\": %.0f}\n", (unsigned)bench.n_rows, inserted,
-           updated, found, write_all(&bench, drop));
+    measure(&bench, &run);
     store_close(bench.store);
     batch_free(bench.batch);
     return 0;

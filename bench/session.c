@@ -49,7 +49,7 @@ static void take_all(PGconn *session, const char *what)
         ;
 }
 
-static void must(PGconn *session, int is_good, const char *what)
+static void check(PGconn *session, int is_good, const char *what)
 {
     if (is_good != 1)
         fail(session, NULL, what);
@@ -57,7 +57,7 @@ static void must(PGconn *session, int is_good, const char *what)
 
 void session_run(PGconn *session, const char *sql)
 {
-    must(session, PQsendQuery(session, sql), sql);
+    check(session, PQsendQuery(session, sql), sql);
     take_all(session, sql);
 }
 
@@ -71,10 +71,10 @@ void session_copy(PGconn *session, const char *sql, const struct buffer *rows)
     PQclear(result);
     if (buffer_failed(rows))
         die("out of memory");
-    must(session, PQputCopyData(session, head, 19), sql);
-    must(session, PQputCopyData(session, rows->data, (int)rows->size), sql);
-    must(session, PQputCopyData(session, tail, 2), sql);
-    must(session, PQputCopyEnd(session, NULL), sql);
+    check(session, PQputCopyData(session, head, 19), sql);
+    check(session, PQputCopyData(session, rows->data, (int)rows->size), sql);
+    check(session, PQputCopyData(session, tail, 2), sql);
+    check(session, PQputCopyEnd(session, NULL), sql);
     take_all(session, sql);
 }
 
@@ -93,7 +93,7 @@ int64_t session_ask(PGconn *session, const char *sql)
 
 void session_prepare(PGconn *session, const char *name, const char *sql)
 {
-    must(session, PQsendPrepare(session, name, sql, 0, NULL), sql);
+    check(session, PQsendPrepare(session, name, sql, 0, NULL), sql);
     take_all(session, sql);
 }
 
@@ -109,7 +109,7 @@ void session_send(PGconn *session, const char *name, const struct pg_parameters 
         sizes[i] = (int)parameters->sizes[i];
         formats[i] = 1;
     }
-    must(session, PQsendQueryPrepared(session, name, parameters->n, values, sizes, formats, 1), name);
+    check(session, PQsendQueryPrepared(session, name, parameters->n, values, sizes, formats, 1), name);
 }
 
 void session_execute(PGconn *session, const char *name, const struct pg_parameters *parameters)
@@ -122,12 +122,12 @@ void session_execute(PGconn *session, const char *name, const struct pg_paramete
 
 static void send_text(PGconn *session, const char *sql)
 {
-    must(session, PQsendQueryParams(session, sql, 0, NULL, NULL, NULL, NULL, 1), sql);
+    check(session, PQsendQueryParams(session, sql, 0, NULL, NULL, NULL, NULL, 1), sql);
 }
 
 void session_begin(PGconn *session)
 {
-    must(session, PQenterPipelineMode(session), "a pipeline");
+    check(session, PQenterPipelineMode(session), "a pipeline");
     send_text(session, "BEGIN");
 }
 
@@ -137,7 +137,7 @@ void session_commit(PGconn *session)
     bool is_synced = false;
 
     send_text(session, "COMMIT");
-    must(session, PQpipelineSync(session), "a pipeline");
+    check(session, PQpipelineSync(session), "a pipeline");
     while (!is_synced) {
         PGresult *result = PQgetResult(session);
         ExecStatusType status = PQresultStatus(result);
@@ -147,7 +147,7 @@ void session_commit(PGconn *session)
             fail(session, result, "a batch in a pipeline");
         PQclear(result);
     }
-    must(session, PQexitPipelineMode(session), "a pipeline");
+    check(session, PQexitPipelineMode(session), "a pipeline");
 }
 
 void session_put(struct pg_parameters *parameters, const struct column *column, const struct cell *cell)
