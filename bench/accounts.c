@@ -37,6 +37,7 @@ static void make(struct account *account, uint32_t number)
     size_t size = (size_t)snprintf(account->key, sizeof account->key, "acc-%010" PRIu32, number);
 
     account->hash = hash_bytes(account->key, size, 0);
+    account->partition = (int32_t)(account->hash % ACCOUNTS_PARTITIONS);
     snprintf(account->balance, sizeof account->balance, "%" PRIu32 ".%02" PRIu32, cents / 100, cents % 100);
     gmtime_r(&second, &when);
     size = strftime(account->at, sizeof account->at, "%Y-%m-%d %H:%M:%S", &when);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 enum { ACCOUNT_KEY_SIZE = 24, ACCOUNT_BALANCE_SIZE = 16, ACCOUNT_TIME_SIZE = 32 };
+enum { ACCOUNTS_PARTITIONS = 4 }; /* of the topic that their events would come from */
 enum { ACCOUNTS_ROWS = 1000000, ACCOUNTS_BATCH = 20000 }; /* where a program is not told otherwise */
 
 enum accounts_column {
@@ -38,7 +39,8 @@ struct account {
     int64_t cents;
     int64_t at_us; /* since 1970 */
     int64_t events;
-    uint64_t hash; /* of the key */
+    uint64_t hash;     /* of the key */
+    int32_t partition; /* which it tells, as a producer does: neighbours are of several */
 };
 
 struct accounts_run {

@@ -103,7 +103,7 @@ static void put_arrays(struct writer *writer, const struct account *accounts, ui
         return;
     pg_begin_array(parameters, PG_INT4_ARRAY, PG_INT4, n);
     for (uint32_t i = 0; i < n; i++)
-        pg_element_int4(parameters, 0);
+        pg_element_int4(parameters, accounts[i].partition);
     pg_end_array(parameters);
 }
 

@@ -4,8 +4,9 @@
  *     rows_bench KIND URI [ROWS [ROWS_A_BATCH [fence|free]]]
  *
  * Distinct rows of the bank example's accounts: all new, all once more, all read by key, all removed. The password is
- * STORE_PASSWORD's. With "free" no position moves with the rows, which shows what the fence costs. Prints one line of JSON, in rows
- * per second; cpu_seconds are of what was written, the server's not among them.
+ * STORE_PASSWORD's. A batch's rows are of four partitions, all of whose positions move with them (drivers lock several in a statement
+ * of its own); with "free" none does, which shows what the fence costs. Prints one line of JSON, in rows per second; cpu_seconds are
+ * of what was written, the server's not among them.
  */
 #include "accounts.h"
 #include "meter.h"
@@ -23,8 +24,8 @@ static const struct table tables[] = {ACCOUNTS_TABLE};
 struct bench {
     struct store *store;
     struct batch *batch;
-    struct store_position position;
-    struct store_move move; /* of the batch that is folded */
+    struct store_position positions[ACCOUNTS_PARTITIONS];
+    struct store_move moves[ACCOUNTS_PARTITIONS]; /* of the batch that is folded */
     uint32_t n_found;
     bool is_free;
 };
@@ -79,17 +80,32 @@ static void want(struct batch *batch, const struct account *account)
     must(batch_want(batch, 0, &key, 1, &error), &error);
 }
 
+static void begin_moves(struct bench *bench)
+{
+    for (int32_t i = 0; i < ACCOUNTS_PARTITIONS; i++) {
+        const struct store_position *position = &bench->positions[i];
+
+        bench->moves[i] = (struct store_move){.topic = "bank",
+                                              .partition = i,
+                                              .base = position->next_offset,
+                                              .next = position->next_offset,
+                                              .epoch = position->epoch,
+                                              .leader_epoch = -1};
+    }
+}
+
 static void fold_all(struct bench *bench, void (*fold)(struct batch *, const struct account *), const struct account *accounts, uint32_t n)
 {
-    const struct store_position *position = &bench->position;
-
+    begin_moves(bench);
     batch_reset(bench->batch, NULL, NULL);
-    bench->move = (struct store_move){.topic = "bank", .base = position->next_offset, .next = position->next_offset,
-                                      .epoch = position->epoch, .leader_epoch = -1, .events = n};
     for (uint32_t i = 0; i < n; i++) {
-        batch_begin(bench->batch, "bank", 0, bench->move.next++);
+        struct store_move *move = &bench->moves[accounts[i].partition];
+
+        batch_begin(bench->batch, move->topic, move->partition, move->next);
         fold(bench->batch, &accounts[i]);
         batch_keep(bench->batch);
+        move->next++;
+        move->events++;
     }
 }
 
@@ -116,16 +132,28 @@ static void fold_wants(void *bench, const struct account *accounts, uint32_t n)
 
 /* ---- While it runs ---- */
 
+/* Those of partitions that the batch has events of. */
+static size_t list_moves(const struct bench *bench, struct store_move ret_moves[ACCOUNTS_PARTITIONS])
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < ACCOUNTS_PARTITIONS && !bench->is_free; i++)
+        if (bench->moves[i].events > 0)
+            ret_moves[n++] = bench->moves[i];
+    return n;
+}
+
 static void write_batch(void *context, const struct account *accounts, uint32_t n)
 {
     struct bench *bench = context;
-    struct store_write write = {.moves = &bench->move, .n_moves = !bench->is_free, .batch = bench->batch};
+    struct store_move moves[ACCOUNTS_PARTITIONS];
+    struct store_write write = {.moves = moves, .n_moves = list_moves(bench, moves), .batch = bench->batch};
     struct error error;
 
     (void)accounts, (void)n;
     finish(bench, store_start_write(bench->store, &write, &error), &error);
-    if (!bench->is_free)
-        bench->position.next_offset = bench->move.next;
+    for (size_t i = 0; i < write.n_moves; i++)
+        bench->positions[moves[i].partition].next_offset = moves[i].next;
 }
 
 static int count_row(void *context, size_t index, const struct cell *cells, int32_t partition, struct error *ret_error)
@@ -165,15 +193,18 @@ static void open_store(struct bench *bench, const char *kind, const char *uri)
                                 .n_tables = 1,
                                 .owner = {1},
                                 .worker = "rows_bench"};
-    struct store_start start = {.topic = "bank", .cluster_id = "none"};
+    struct store_start starts[ACCOUNTS_PARTITIONS];
     struct error error;
 
     must(store_open(&settings, &scope, &bench->store, &error), &error);
     finish(bench, store_start_connect(bench->store, &error), &error);
     must(store_create_schema(bench->store, &error), &error);
-    finish(bench, store_start_insert(bench->store, &start, 1, true, &error), &error);
-    bench->position.topic = "bank";
-    finish(bench, store_start_claim(bench->store, &bench->position, 1, &error), &error);
+    for (int32_t i = 0; i < ACCOUNTS_PARTITIONS; i++) {
+        starts[i] = (struct store_start){.topic = "bank", .partition = i, .cluster_id = "none"};
+        bench->positions[i] = (struct store_position){.topic = "bank", .partition = i};
+    }
+    finish(bench, store_start_insert(bench->store, starts, ACCOUNTS_PARTITIONS, true, &error), &error);
+    finish(bench, store_start_claim(bench->store, bench->positions, ACCOUNTS_PARTITIONS, &error), &error);
 }
 
 static void measure(struct bench *bench, struct accounts_run *run)

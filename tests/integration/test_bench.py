@@ -1,8 +1,10 @@
 """The benchmarks run, and write what docs/performance.md takes; how fast, nobody asks here."""
+import contextlib
 import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 
 import pytest
@@ -33,6 +35,22 @@ def test_each_section_has_its_figures(measured):
                 "memory.sqlite.driver.fence.known", "endurance.steady_mib.10"):
         assert figures[key]["min"] <= figures[key]["median"] <= figures[key]["max"] and figures[key]["median"] > 0, key
     assert "| **Readside into PostgreSQL**, 1 task |" in said
+
+
+def rows_bench(path, *arguments):
+    """What it prints, and what it leaves in an SQLite file: (events of the positions, rows), for it removes what it wrote."""
+    done = subprocess.run([BUILD / "bench" / "rows_bench", "sqlite", path, *map(str, arguments)], check=True, capture_output=True, text=True)
+    with contextlib.closing(sqlite3.connect(path)) as store:
+        positions = [events for events, in store.execute("SELECT events FROM readside_positions ORDER BY part")]
+        return json.loads(done.stdout), positions, store.execute("SELECT count(*) FROM accounts").fetchone()[0]
+
+
+def test_rows_from_memory_move_the_positions_of_several_partitions(tmp_path):
+    said, positions, rows = rows_bench(tmp_path / "fence.db", 3000, 1000)
+    assert said["rows"] == 3000 and min(said[name] for name in ("new", "known", "read", "removed")) > 0
+    assert len(positions) == 4 and min(positions) > 0 and sum(positions) == 3 * 3000 and rows == 0
+    said, positions, rows = rows_bench(tmp_path / "free.db", 3000, 1000, "free")
+    assert positions == [0, 0, 0, 0] and rows == 0
 
 
 def test_tables_and_charts_are_written_from_them(measured, tmp_path):
