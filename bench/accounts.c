@@ -81,6 +81,12 @@ double accounts_write_all(struct accounts_run *run)
     return run->n_rows / seconds;
 }
 
+void accounts_check(const struct accounts_run *run, int64_t n_rows, int64_t n_events, int64_t n_times)
+{
+    if (n_rows != run->n_rows || n_events != run->n_rows * n_times)
+        die("the table holds %" PRId64 " rows of %" PRId64 " events, not what was written", n_rows, n_events);
+}
+
 void accounts_print(const struct accounts_run *run, const char *way, double new, double known)
 {
     char text[32] = "null";

@@ -54,6 +54,8 @@ struct accounts_run {
 
 /* Rows per second. Making and preparing them is not counted, neither as time nor as CPU. */
 double accounts_write_all(struct accounts_run *run);
+/* Ends the program unless the table holds all rows, each written so many times. */
+void accounts_check(const struct accounts_run *run, int64_t n_rows, int64_t n_events, int64_t n_times);
 /* One line of JSON; known 0: not measured. */
 void accounts_print(const struct accounts_run *run, const char *way, double new, double known);
 

@@ -219,11 +219,8 @@ static void prepare(struct writer *writer)
 
 static void check(struct writer *writer, const struct accounts_run *run)
 {
-    int64_t passes = writer->way->is_new_only ? 1 : 2;
-
-    if (session_ask(writer->session, "SELECT count(*) FROM bare") != run->n_rows ||
-        session_ask(writer->session, "SELECT sum(events) FROM bare") != run->n_rows * passes)
-        die("the table does not hold what was written");
+    accounts_check(run, session_ask(writer->session, "SELECT count(*) FROM bare"),
+                   session_ask(writer->session, "SELECT sum(events) FROM bare"), writer->way->is_new_only ? 1 : 2);
     session_run(writer->session, "DROP TABLE bare");
 }
 

@@ -3,14 +3,21 @@
  *
  *     bare_rows array|prepared|text HOST PORT DATABASE [ROWS [ROWS_A_BATCH [ROWS_A_STATEMENT]]]
  *
- * array: array binding (MariaDB, with its own client library). prepared: a statement of many rows, prepared once. text: the same as
- * text. A table of its own without a partition, no positions, no checks; BEGIN and COMMIT around each batch. The user is
- * STORE_USER's, the password STORE_PASSWORD's. What goes into a statement is laid out before the clock runs. Prints one line of
- * JSON, in rows per second.
+ * All rows new, then all of them once more. A table of its own without a partition, no positions; a transaction a batch, which its
+ * first statement begins (autocommit is off), so that no round trip does.
+ *
+ *     array     array binding (MariaDB, by its own client library): what Readside sends to MariaDB, without its partition
+ *     prepared  a statement of many rows, prepared once
+ *     text      a statement of many rows, printed while the server works on the one before: what Readside sends to MySQL
+ *
+ * Laying out what a statement takes counts, making the rows does not. The user is STORE_USER's, the password STORE_PASSWORD's.
+ * Prints one line of JSON, in rows per second.
  */
-
 #include "accounts.h"
 #include "meter.h"
+
+#include "base/buffer.h"
+#include "base/text.h"
 
 #include <mysql.h>
 
@@ -18,202 +25,299 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { N_COLUMNS = 6, ROW_SIZE = 160 };
+#define HEAD "INSERT INTO bare (account, owner, balance, events, opened_at, updated_at) VALUES "
 
-static MYSQL *connection;
+struct writer;
 
-static _Noreturn void fail(const char *words)
+struct way {
+    const char *name;
+    void (*write)(struct writer *writer, const struct account *accounts, uint32_t n); /* one statement */
+    uint32_t n_statement; /* rows of a statement, unless told otherwise: what the driver sends */
+    bool is_array, is_text;
+};
+
+struct writer {
+    const struct way *way;
+    MYSQL *connection;
+    MYSQL_STMT *statement; /* NULL: text */
+    uint32_t n_statement;
+    /* What a statement binds: of each row, or of each column one after the other. */
+    MYSQL_BIND *binds;
+    const void **data;
+    unsigned long *sizes;
+    long long *events;
+    MYSQL_TIME *times;
+    /* Text: what is printed, and what the server works on. */
+    struct buffer sql, sent;
+    bool is_under_way;
+};
+
+static _Noreturn void fail(const struct writer *writer)
 {
-    die("%s", words);
+    const char *words = writer->statement == NULL ? "" : mysql_stmt_error(writer->statement);
+
+    die("%s", *words != '\0' ? words : mysql_error(writer->connection));
 }
 
-static void run(const char *sql, size_t size)
+static void run_sql(const struct writer *writer, const char *sql)
 {
-    if (mysql_real_query(connection, sql, size) != 0)
-        fail(mysql_error(connection));
+    if (mysql_real_query(writer->connection, sql, strlen(sql)) != 0)
+        fail(writer);
 }
 
-static void run_text(const char *sql)
+static void *allocate(size_t n, size_t size)
 {
-    run(sql, strlen(sql));
+    void *items = calloc(n, size);
+
+    if (items == NULL)
+        die("out of memory");
+    return items;
 }
 
-static bool is_mariadb(void)
+static const char *tail(const struct writer *writer)
 {
-    return strstr(mysql_get_server_info(connection), "MariaDB") != NULL;
-}
-
-static const char head[] = "INSERT INTO bare (account, owner, balance, events, opened_at, updated_at) VALUES ";
-
-static const char *tail(void)
-{
-    return is_mariadb()
+    return strstr(mysql_get_server_info(writer->connection), "MariaDB") != NULL
                ? " ON DUPLICATE KEY UPDATE owner = VALUES(owner), balance = bare.balance + VALUES(balance), events = bare.events + "
                  "VALUES(events), opened_at = VALUES(opened_at), updated_at = VALUES(updated_at)"
                : " AS new ON DUPLICATE KEY UPDATE owner = new.owner, balance = bare.balance + new.balance, events = bare.events "
                  "+ new.events, opened_at = new.opened_at, updated_at = new.updated_at";
 }
 
-static MYSQL_STMT *prepare(unsigned n_rows)
-{
-    char *sql = malloc(sizeof head + strlen(tail()) + n_rows * 24);
-    MYSQL_STMT *statement = mysql_stmt_init(connection);
+/* ---- Prepared statements ---- */
 
-    if (sql == NULL || statement == NULL)
+static void prepare(struct writer *writer, uint32_t n_rows)
+{
+    struct buffer sql = BUFFER_INIT;
+
+    buffer_puts(&sql, HEAD);
+    for (uint32_t i = 0; i < n_rows; i++)
+        buffer_puts(&sql, i == 0 ? "(?,?,?,?,?,?)" : ",(?,?,?,?,?,?)");
+    buffer_puts(&sql, tail(writer));
+    writer->statement = mysql_stmt_init(writer->connection);
+    if (buffer_failed(&sql) || writer->statement == NULL)
         die("out of memory");
-    strcpy(sql, head);
-    for (unsigned i = 0; i < n_rows; i++)
-        strcat(sql, i == 0 ? "(?,?,?,?,?,?)" : ",(?,?,?,?,?,?)");
-    strcat(sql, tail());
-    if (mysql_stmt_prepare(statement, sql, strlen(sql)) != 0)
-        fail(mysql_stmt_error(statement));
-    free(sql);
-    return statement;
+    if (mysql_stmt_prepare(writer->statement, sql.data, sql.size) != 0)
+        fail(writer);
+    buffer_free(&sql);
 }
 
-/* ---- The three ways: n rows, one statement ---- */
-
-static void by_text(const struct account *accounts, unsigned n)
+static void bind_column(MYSQL_BIND *bind, uint32_t column, const void *data, unsigned long *sizes)
 {
-    char *sql = malloc(sizeof head + strlen(tail()) + (size_t)n * ROW_SIZE), *at = sql;
+    static const enum enum_field_types types[N_ACCOUNTS_COLUMNS] = {
+        [ACCOUNTS_ACCOUNT] = MYSQL_TYPE_STRING,  [ACCOUNTS_OWNER] = MYSQL_TYPE_STRING,       [ACCOUNTS_BALANCE] = MYSQL_TYPE_STRING,
+        [ACCOUNTS_EVENTS] = MYSQL_TYPE_LONGLONG, [ACCOUNTS_OPENED_AT] = MYSQL_TYPE_DATETIME, [ACCOUNTS_UPDATED_AT] = MYSQL_TYPE_DATETIME,
+    };
 
-    if (sql == NULL)
-        die("out of memory");
-    at = stpcpy(at, head);
-    for (unsigned i = 0; i < n; i++)
-        at += sprintf(at, "%s('%s','" ACCOUNT_OWNER "',%s,%lld,'%s','%s')", i == 0 ? "" : ",", accounts[i].key, accounts[i].balance,
-                      (long long)accounts[i].events, accounts[i].at, accounts[i].at);
-    at = stpcpy(at, tail());
-    run(sql, (size_t)(at - sql));
-    free(sql);
+    *bind = (MYSQL_BIND){.buffer_type = types[column], .buffer = (void *)(uintptr_t)data, .length = sizes};
 }
 
-static void bind_text(MYSQL_BIND *bind, const char *text, unsigned long *size)
+static void put_time(MYSQL_TIME *ret_time, int64_t at_us)
 {
-    *size = strlen(text);
-    *bind =
-        (MYSQL_BIND){.buffer_type = MYSQL_TYPE_STRING, .buffer = (void *)(uintptr_t)text, .buffer_length = *size, .length = size};
+    time_t second = (time_t)(at_us / 1000000);
+    struct tm when;
+
+    gmtime_r(&second, &when);
+    *ret_time = (MYSQL_TIME){.year = (unsigned)when.tm_year + 1900,
+                             .month = (unsigned)when.tm_mon + 1,
+                             .day = (unsigned)when.tm_mday,
+                             .hour = (unsigned)when.tm_hour,
+                             .minute = (unsigned)when.tm_min,
+                             .second = (unsigned)when.tm_sec,
+                             .second_part = (unsigned long)(at_us % 1000000),
+                             .time_type = MYSQL_TIMESTAMP_DATETIME};
 }
 
-static void by_prepared(MYSQL_STMT *statement, const struct account *accounts, unsigned n)
+/* Of one row: at[column * step]. */
+static void lay_out(struct writer *writer, const struct account *account, size_t row, size_t first, size_t step)
 {
-    MYSQL_BIND *binds = calloc((size_t)n * N_COLUMNS, sizeof *binds);
-    unsigned long *sizes = calloc((size_t)n * N_COLUMNS, sizeof *sizes);
+    const char *texts[] = {[ACCOUNTS_ACCOUNT] = account->key, [ACCOUNTS_OWNER] = ACCOUNT_OWNER, [ACCOUNTS_BALANCE] = account->balance};
 
-    if (binds == NULL || sizes == NULL)
-        die("out of memory");
-    for (unsigned i = 0; i < n; i++) {
-        MYSQL_BIND *bind = binds + i * N_COLUMNS;
-        unsigned long *size = sizes + i * N_COLUMNS;
-
-        bind_text(&bind[0], accounts[i].key, &size[0]);
-        bind_text(&bind[1], ACCOUNT_OWNER, &size[1]);
-        bind_text(&bind[2], accounts[i].balance, &size[2]);
-        bind[3] = (MYSQL_BIND){.buffer_type = MYSQL_TYPE_LONGLONG, .buffer = (void *)(uintptr_t)&accounts[i].events};
-        bind_text(&bind[4], accounts[i].at, &size[4]);
-        bind_text(&bind[5], accounts[i].at, &size[5]);
+    for (uint32_t c = ACCOUNTS_ACCOUNT; c <= ACCOUNTS_BALANCE; c++) {
+        writer->data[first + c * step] = texts[c];
+        writer->sizes[first + c * step] = strlen(texts[c]);
     }
-    if (mysql_stmt_bind_param(statement, binds) != 0 || mysql_stmt_execute(statement) != 0)
-        fail(mysql_stmt_error(statement));
-    free(binds);
-    free(sizes);
+    writer->events[row] = account->events;
+    put_time(&writer->times[row], account->at_us);
+    writer->data[first + ACCOUNTS_EVENTS * step] = &writer->events[row];
+    writer->data[first + ACCOUNTS_OPENED_AT * step] = &writer->times[row];
+    writer->data[first + ACCOUNTS_UPDATED_AT * step] = &writer->times[row];
 }
 
-static void by_array(MYSQL_STMT *statement, const struct account *accounts, unsigned n)
+static void by_prepared(struct writer *writer, const struct account *accounts, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        size_t first = (size_t)i * N_ACCOUNTS_COLUMNS;
+
+        lay_out(writer, &accounts[i], i, first, 1);
+        for (uint32_t c = 0; c < N_ACCOUNTS_COLUMNS; c++)
+            bind_column(&writer->binds[first + c], c, writer->data[first + c], &writer->sizes[first + c]);
+    }
+    if (mysql_stmt_bind_param(writer->statement, writer->binds) != 0 || mysql_stmt_execute(writer->statement) != 0)
+        fail(writer);
+}
+
+static void by_array(struct writer *writer, const struct account *accounts, uint32_t n)
 {
 #ifdef MYSQL_CLIENT_MARIADB
-    const char **data = calloc((size_t)n * N_COLUMNS, sizeof *data);
-    unsigned long *sizes = calloc((size_t)n * N_COLUMNS, sizeof *sizes);
-    long long *events = calloc(n, sizeof *events);
-    MYSQL_BIND binds[N_COLUMNS] = {0};
+    unsigned size = n;
 
-    if (data == NULL || sizes == NULL || events == NULL)
-        die("out of memory");
-    for (unsigned i = 0; i < n; i++) {
-        const char *texts[N_COLUMNS] = {accounts[i].key, ACCOUNT_OWNER, accounts[i].balance, "", accounts[i].at, accounts[i].at};
-
-        for (unsigned c = 0; c < N_COLUMNS; c++) {
-            data[c * n + i] = texts[c];
-            sizes[c * n + i] = strlen(texts[c]);
-        }
-        events[i] = accounts[i].events;
-    }
-    for (unsigned c = 0; c < N_COLUMNS; c++)
-        binds[c] = (MYSQL_BIND){.buffer_type = MYSQL_TYPE_STRING, .buffer = data + c * n, .length = sizes + c * n};
-    binds[3] = (MYSQL_BIND){.buffer_type = MYSQL_TYPE_LONGLONG, .buffer = events};
-    if (mysql_stmt_attr_set(statement, STMT_ATTR_ARRAY_SIZE, &n) != 0 || mysql_stmt_bind_param(statement, binds) != 0 ||
-        mysql_stmt_execute(statement) != 0)
-        fail(mysql_stmt_error(statement));
-    free(data);
-    free(sizes);
-    free(events);
+    for (uint32_t i = 0; i < n; i++)
+        lay_out(writer, &accounts[i], i, i, n);
+    for (uint32_t c = 0; c < N_ACCOUNTS_COLUMNS; c++)
+        bind_column(&writer->binds[c], c, writer->data + (size_t)c * n, writer->sizes + (size_t)c * n);
+    writer->binds[ACCOUNTS_EVENTS].buffer = writer->events; /* numbers lie in the array itself */
+    if (mysql_stmt_attr_set(writer->statement, STMT_ATTR_ARRAY_SIZE, &size) != 0 ||
+        mysql_stmt_bind_param(writer->statement, writer->binds) != 0 || mysql_stmt_execute(writer->statement) != 0)
+        fail(writer);
 #else
-    (void)statement, (void)accounts, (void)n;
+    (void)writer, (void)accounts, (void)n;
     die("libmysqlclient binds no arrays");
 #endif
 }
 
-/* ---- The whole ---- */
+/* ---- Text ---- */
 
-struct writer {
-    const char *way;
-    MYSQL_STMT *statement; /* of n_statement rows; NULL: text */
-    uint32_t n_statement;
+static void settle(struct writer *writer)
+{
+    if (writer->is_under_way && mysql_read_query_result(writer->connection) != 0)
+        fail(writer);
+    writer->is_under_way = false;
+}
+
+static void by_text(struct writer *writer, const struct account *accounts, uint32_t n)
+{
+    struct buffer printed;
+
+    buffer_clear(&writer->sql);
+    buffer_puts(&writer->sql, HEAD);
+    for (uint32_t i = 0; i < n; i++)
+        buffer_printf(&writer->sql, "%s('%s','" ACCOUNT_OWNER "',%s,%lld,'%s','%s')", i == 0 ? "" : ",", accounts[i].key,
+                      accounts[i].balance, (long long)accounts[i].events, accounts[i].at, accounts[i].at);
+    buffer_puts(&writer->sql, tail(writer));
+    if (buffer_failed(&writer->sql))
+        die("out of memory");
+    settle(writer);
+    printed = writer->sql;
+    writer->sql = writer->sent;
+    writer->sent = printed;
+    if (mysql_send_query(writer->connection, printed.data, printed.size) != 0)
+        fail(writer);
+    writer->is_under_way = true;
+}
+
+static const struct way ways[] = {
+    {"array", by_array, .n_statement = 8192, .is_array = true},
+    {"prepared", by_prepared, .n_statement = 512},
+    {"text", by_text, .n_statement = 512, .is_text = true},
 };
 
+/* ---- The whole ---- */
+
+/* What is left for a statement that was prepared for more rows goes as text. */
 static void write_batch(void *context, const struct account *accounts, uint32_t n_batch)
 {
     struct writer *writer = context;
 
-    run_text("START TRANSACTION");
     for (uint32_t i = 0, n; i < n_batch; i += n) {
         n = n_batch - i < writer->n_statement ? n_batch - i : writer->n_statement;
-        if (strcmp(writer->way, "array") == 0)
-            by_array(writer->statement, accounts + i, n);
-        else if (writer->statement != NULL && n == writer->n_statement)
-            by_prepared(writer->statement, accounts + i, n);
+        if (n < writer->n_statement && !writer->way->is_array)
+            by_text(writer, accounts + i, n);
         else
-            by_text(accounts + i, n);
+            writer->way->write(writer, accounts + i, n);
     }
-    run_text("COMMIT");
+    settle(writer);
+    run_sql(writer, "COMMIT");
 }
 
-static void connect_to(char **argv)
+static void connect_to(struct writer *writer, char **argv)
 {
-    connection = mysql_init(NULL);
-    if (connection == NULL || mysql_options(connection, MYSQL_SET_CHARSET_NAME, "utf8mb4") != 0 ||
-        mysql_real_connect(connection, argv[2], getenv("STORE_USER"), getenv("STORE_PASSWORD"), argv[4],
+    writer->connection = mysql_init(NULL);
+    if (writer->connection == NULL)
+        die("out of memory");
+    if (mysql_options(writer->connection, MYSQL_SET_CHARSET_NAME, "utf8mb4") != 0 ||
+        mysql_real_connect(writer->connection, argv[2], getenv("STORE_USER"), getenv("STORE_PASSWORD"), argv[4],
                            (unsigned)meter_count(argv[3], 0), NULL, 0) == NULL)
-        fail(connection == NULL ? "out of memory" : mysql_error(connection));
-    run_text("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
-    run_text("DROP TABLE IF EXISTS bare");
-    run_text(
-        "CREATE TABLE bare (account VARCHAR(120) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PRIMARY KEY, owner LONGTEXT NOT NULL, "
-        "balance DECIMAL(20, 2) NOT NULL, events BIGINT NOT NULL, opened_at DATETIME(6), updated_at DATETIME(6)) ENGINE = InnoDB");
+        fail(writer);
+    run_sql(writer, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
+    run_sql(writer, "SET SESSION autocommit = 0");
+    run_sql(writer, "DROP TABLE IF EXISTS bare");
+    run_sql(writer, "CREATE TABLE bare (account VARCHAR(120) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PRIMARY KEY, owner LONGTEXT "
+                    "NOT NULL, balance DECIMAL(20, 2) NOT NULL, events BIGINT NOT NULL, opened_at DATETIME(6), updated_at DATETIME(6)) "
+                    "ENGINE = InnoDB");
+}
+
+static void set_up(struct writer *writer)
+{
+    size_t n = writer->n_statement;
+
+    writer->binds = allocate(n * N_ACCOUNTS_COLUMNS, sizeof *writer->binds);
+    writer->data = allocate(n * N_ACCOUNTS_COLUMNS, sizeof *writer->data);
+    writer->sizes = allocate(n * N_ACCOUNTS_COLUMNS, sizeof *writer->sizes);
+    writer->events = allocate(n, sizeof *writer->events);
+    writer->times = allocate(n, sizeof *writer->times);
+    if (!writer->way->is_text)
+        prepare(writer, writer->way->is_array ? 1 : writer->n_statement);
+}
+
+static void tear_down(struct writer *writer)
+{
+    if (writer->statement != NULL)
+        mysql_stmt_close(writer->statement);
+    mysql_close(writer->connection);
+    buffer_free(&writer->sql);
+    buffer_free(&writer->sent);
+    free(writer->binds);
+    free(writer->data);
+    free(writer->sizes);
+    free(writer->events);
+    free(writer->times);
+}
+
+static int64_t ask(const struct writer *writer, const char *sql)
+{
+    MYSQL_RES *rows;
+    MYSQL_ROW row;
+    int64_t value;
+
+    run_sql(writer, sql);
+    rows = mysql_store_result(writer->connection);
+    row = rows == NULL ? NULL : mysql_fetch_row(rows);
+    if (row == NULL || row[0] == NULL || !text_read_int(row[0], strlen(row[0]), &value))
+        die("%s: no number", sql);
+    mysql_free_result(rows);
+    return value;
+}
+
+static const struct way *find_way(const char *name)
+{
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++)
+        if (strcmp(ways[i].name, name) == 0)
+            return &ways[i];
+    return NULL;
 }
 
 int main(int argc, char **argv)
 {
-    struct writer writer = {.way = argc > 1 ? argv[1] : ""};
-    bool is_array = strcmp(writer.way, "array") == 0, is_text = strcmp(writer.way, "text") == 0;
+    struct writer writer = {.way = argc > 1 ? find_way(argv[1]) : NULL};
     struct accounts_run run = {.write = write_batch, .context = &writer};
-    double inserted, updated;
+    double new, known;
 
-    if (argc < 5 || argc > 8 || (!is_array && !is_text && strcmp(writer.way, "prepared") != 0)) {
+    if (argc < 5 || argc > 8 || writer.way == NULL) {
         fprintf(stderr, "usage: bare_rows array|prepared|text HOST PORT DATABASE [ROWS [ROWS_A_BATCH [ROWS_A_STATEMENT]]]\n");
         return 2;
     }
     run.n_rows = (uint32_t)meter_count(argc > 5 ? argv[5] : NULL, ACCOUNTS_ROWS);
     run.n_batch = (uint32_t)meter_count(argc > 6 ? argv[6] : NULL, ACCOUNTS_BATCH);
-    writer.n_statement = (uint32_t)meter_count(argc > 7 ? argv[7] : NULL, 512);
-    connect_to(argv);
-    writer.statement = is_text ? NULL : prepare(is_array ? 1 : writer.n_statement);
-    inserted = accounts_write_all(&run);
-    updated = accounts_write_all(&run);
-    printf("{\"rows\": %u, \"new\": %.0f, \"known\": %.0f}\n", (unsigned)run.n_rows, inserted, updated);
-    if (writer.statement != NULL)
-        mysql_stmt_close(writer.statement);
-    mysql_close(connection);
+    writer.n_statement = (uint32_t)meter_count(argc > 7 ? argv[7] : NULL, writer.way->n_statement);
+    connect_to(&writer, argv);
+    set_up(&writer);
+    new = accounts_write_all(&run);
+    known = accounts_write_all(&run);
+    accounts_check(&run, ask(&writer, "SELECT COUNT(*) FROM bare"), ask(&writer, "SELECT SUM(events) FROM bare"), 2);
+    run_sql(&writer, "DROP TABLE bare");
+    accounts_print(&run, writer.way->name, new, known);
+    tear_down(&writer);
     return 0;
 }

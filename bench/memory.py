@@ -10,11 +10,10 @@ WAYS = {
     "postgresql": ["unnest-partition", "insert", "unnest", "unnest-2", "unnest-hashed", "copy", "copy-merge", "pipelined", "row",
                    "row-commit"],
     "mariadb": ["array"],
-    "mysql": ["prepared"],
+    "mysql": ["text", "prepared"],
     "sqlite": ["row", "row-commit"],
 }
-STATEMENT_ROWS = {"array": 20_000, "prepared": 512}  # where that is a choice
-SLOW = {"row": 10, "row-commit": 40}                 # a fraction of the rows
+SLOW = {"row": 10, "row-commit": 40}  # a fraction of the rows
 
 
 def bare_rows(store, kind, way, rows, batch):
@@ -23,7 +22,7 @@ def bare_rows(store, kind, way, rows, batch):
     server, environment = store.server, with_password(store.server)
     if kind == "postgresql":
         return run_program("bench/bare_postgres", way, store.server.uri(store.database), rows, batch, env=environment)
-    return run_program("bench/bare_rows", way, "127.0.0.1", server.port, store.database, rows, batch, STATEMENT_ROWS[way], env=environment)
+    return run_program("bench/bare_rows", way, "127.0.0.1", server.port, store.database, rows, batch, env=environment)
 
 
 def driver(store, rows, batch, fence):
