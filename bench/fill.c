@@ -3,16 +3,16 @@
  *
  *     fill BOOTSTRAP TOPIC EVENTS ACCOUNTS [SIZE [FIELDS]]
  *
- * Deposits and withdrawals of about 200 bytes, keyed by account; the topic must exist. The same arguments give the same events.
+ * Deposits and withdrawals of about 150 bytes, keyed by account; the topic must exist. The same arguments give the same events.
  * FIELDS (0 to 20) adds so many text fields of 12 characters, f00, f01 and so on. An event that is smaller than SIZE bytes (at most
  * 900,000) is filled up by a field "note" of random text: to SIZE exactly, or a few bytes more where the bare field is more than what
  * is missing. Neither changes the other fields.
  */
-#include <librdkafka/rdkafka.h>
+#include "meter.h"
+#include "producer.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_SIZE = 900000, MAX_FIELDS = 20, FIELD_CHARACTERS = 12, ROOM = 2048 };
@@ -24,45 +24,6 @@ struct draft {
     char value[MAX_SIZE + ROOM];
     size_t size;
 };
-
-static int64_t n_failed;
-
-static void on_delivery(rd_kafka_t *kafka, const rd_kafka_message_t *message, void *opaque)
-{
-    (void)kafka, (void)opaque;
-    n_failed += message->err != RD_KAFKA_RESP_ERR_NO_ERROR;
-}
-
-static void set(rd_kafka_conf_t *conf, const char *name, const char *value)
-{
-    char text[256];
-
-    if (rd_kafka_conf_set(conf, name, value, text, sizeof text) != RD_KAFKA_CONF_OK) {
-        fprintf(stderr, "fill: %s\n", text);
-        exit(1);
-    }
-}
-
-static rd_kafka_t *open_producer(const char *bootstrap)
-{
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    rd_kafka_t *kafka;
-    char text[512];
-
-    set(conf, "bootstrap.servers", bootstrap);
-    set(conf, "linger.ms", "20");
-    set(conf, "batch.size", "262144");
-    set(conf, "queue.buffering.max.messages", "500000");
-    set(conf, "queue.buffering.max.kbytes", "262144");
-    set(conf, "acks", "1");
-    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    kafka = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
-    if (kafka == NULL) {
-        fprintf(stderr, "fill: %s\n", text);
-        exit(1);
-    }
-    return kafka;
-}
 
 static uint64_t next(uint64_t *state)
 {
@@ -125,36 +86,18 @@ static void finish(struct draft *draft, uint64_t x, int64_t size, int64_t fields
     append_string(draft, "}");
 }
 
-static void post(rd_kafka_t *kafka, rd_kafka_topic_t *topic, struct draft *draft)
-{
-    while (rd_kafka_produce(topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, draft->value, draft->size, draft->key,
-                            (size_t)draft->key_size, NULL) == -1) {
-        if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-            fprintf(stderr, "fill: %s\n", rd_kafka_err2str(rd_kafka_last_error()));
-            exit(1);
-        }
-        rd_kafka_poll(kafka, 10);
-    }
-}
-
-/* A number within its bounds, or the end. */
-static int64_t number(const char *text, int64_t least, int64_t most)
-{
-    char *end;
-    int64_t value = strtoll(text, &end, 10);
-
-    if (end == text || *end != '\0' || value < least || value > most) {
-        fprintf(stderr, "fill: %s is no number from %" PRId64 " to %" PRId64 "\n", text, least, most);
-        exit(2);
-    }
-    return value;
-}
-
 int main(int argc, char **argv)
 {
+    static const char *const properties[][2] = {
+        {"linger.ms", "20"},
+        {"batch.size", "262144"},
+        {"queue.buffering.max.messages", "500000"},
+        {"queue.buffering.max.kbytes", "262144"},
+        {"acks", "1"},
+        {NULL, NULL},
+    };
     static struct draft draft;
-    rd_kafka_topic_t *topic;
-    rd_kafka_t *kafka;
+    struct producer producer = {0};
     uint64_t random = 42;
     int64_t events, accounts, size, fields;
 
@@ -162,25 +105,22 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: fill BOOTSTRAP TOPIC EVENTS ACCOUNTS [SIZE [FIELDS]]\n");
         return 2;
     }
-    events = number(argv[3], 0, INT64_MAX);
-    accounts = number(argv[4], 1, INT64_MAX);
-    size = argc > 5 ? number(argv[5], 0, MAX_SIZE) : 0;
-    fields = argc > 6 ? number(argv[6], 0, MAX_FIELDS) : 0;
-    kafka = open_producer(argv[1]);
-    topic = rd_kafka_topic_new(kafka, argv[2], NULL);
+    events = meter_number(argv[3], 0, INT64_MAX);
+    accounts = meter_number(argv[4], 1, INT64_MAX);
+    size = argc > 5 ? meter_number(argv[5], 0, MAX_SIZE) : 0;
+    fields = argc > 6 ? meter_number(argv[6], 0, MAX_FIELDS) : 0;
+    producer_open(&producer, argv[1], argv[2], properties);
     for (int64_t i = 0; i < events; i++) {
         uint64_t x = next(&random);
 
         begin(&draft, i, x, accounts >= events ? (uint64_t)i : x % (uint64_t)accounts);
         finish(&draft, x, size, fields);
-        post(kafka, topic, &draft);
+        producer_post(&producer, draft.key, (size_t)draft.key_size, draft.value, draft.size, NULL);
         if (i % 1000 == 0)
-            rd_kafka_poll(kafka, 0);
+            producer_poll(&producer);
     }
-    rd_kafka_flush(kafka, 60000);
-    rd_kafka_topic_destroy(topic);
-    rd_kafka_destroy(kafka);
-    if (n_failed > 0)
-        fprintf(stderr, "fill: %" PRId64 " events were not delivered\n", n_failed);
-    return n_failed > 0;
+    producer_close(&producer);
+    if (producer.n_failed > 0)
+        die("%" PRId64 " events were not delivered", producer.n_failed);
+    return 0;
 }

@@ -6,6 +6,7 @@
 #include "base/text.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,13 +53,18 @@ double meter_peak_mib(void)
     return (double)kib / 1024;
 }
 
+int64_t meter_number(const char *text, int64_t least, int64_t most)
+{
+    int64_t number;
+
+    if (!text_read_int(text, strlen(text), &number) || number < least || number > most)
+        die("'%s' is no number from %" PRId64 " to %" PRId64, text, least, most);
+    return number;
+}
+
 int64_t meter_count(const char *text, int64_t fallback)
 {
-    int64_t count = fallback;
-
-    if (text != NULL && (!text_read_int(text, strlen(text), &count) || count < 1))
-        die("'%s' is no number of 1 or more", text);
-    return count;
+    return text == NULL ? fallback : meter_number(text, 1, INT64_MAX);
 }
 
 void die(const char *format, ...)

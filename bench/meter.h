@@ -12,6 +12,8 @@ double meter_now(void);      /* seconds, of a clock that never goes back */
 double meter_cpu(void);      /* seconds that all threads of this process have computed, in the kernel too */
 double meter_peak_mib(void); /* of resident memory */
 
+/* A number within these bounds. Anything else ends the program. */
+int64_t meter_number(const char *text, int64_t least, int64_t most);
 /* A number of 1 or more; text NULL: the fallback. Anything else ends the program. */
 int64_t meter_count(const char *text, int64_t fallback);
 

@@ -10,11 +10,11 @@
  * late (sent more than 5 ms after they were due), failed, and the milliseconds from sending to the broker's answer, which are the
  * producer's part of the latency: acked_p50_ms and acked_p99_ms.
  */
-#include <librdkafka/rdkafka.h>
+#include "meter.h"
+#include "producer.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -32,22 +32,20 @@ struct form {
 };
 
 struct pace {
-    rd_kafka_t *kafka;
-    rd_kafka_topic_t *topic;
+    struct producer producer;
     struct form form;
     int64_t rate, wanted, start_ns, wall_start_ns; /* the start by both clocks */
     int64_t sent, late;
 };
 
-static int64_t n_failed, n_acked;
+static int64_t n_acked;
 static int64_t acked[ACKED_SLOTS]; /* how many after so many tenths of a millisecond; the last slot holds all that took longer */
 
-static void on_delivery(rd_kafka_t *kafka, const rd_kafka_message_t *message, void *opaque)
+static void on_answer(void *context, const rd_kafka_message_t *message)
 {
     int64_t tenths = rd_kafka_message_latency(message) / 100;
 
-    (void)kafka, (void)opaque;
-    n_failed += message->err != RD_KAFKA_RESP_ERR_NO_ERROR;
+    (void)context;
     n_acked++;
     acked[tenths < 0 ? 0 : tenths < ACKED_SLOTS ? tenths : ACKED_SLOTS - 1]++;
 }
@@ -60,52 +58,6 @@ static double acked_ms(double share)
     while (slot < ACKED_SLOTS - 1 && rest >= acked[slot])
         rest -= acked[slot++];
     return (double)slot / 10;
-}
-
-static void set(rd_kafka_conf_t *conf, const char *name, const char *value)
-{
-    char text[256];
-
-    if (rd_kafka_conf_set(conf, name, value, text, sizeof text) != RD_KAFKA_CONF_OK) {
-        fprintf(stderr, "pace: %s\n", text);
-        exit(1);
-    }
-}
-
-static rd_kafka_t *open_producer(const char *bootstrap)
-{
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    rd_kafka_t *kafka;
-    char text[512];
-
-    set(conf, "bootstrap.servers", bootstrap);
-    set(conf, "linger.ms", "1");
-    set(conf, "acks", "1");
-    /* Few requests under way: without a limit a broker that falls behind once gets a request for almost every event, and stays behind. */
-    set(conf, "max.in.flight", "4");
-    set(conf, "queue.buffering.max.messages", "1000000");
-    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    kafka = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
-    if (kafka == NULL) {
-        fprintf(stderr, "pace: %s\n", text);
-        exit(1);
-    }
-    return kafka;
-}
-
-/* Returns when the topic is known: else the first events would wait in the client for what only the first run needs. */
-static rd_kafka_topic_t *open_topic(rd_kafka_t *kafka, const char *name)
-{
-    rd_kafka_topic_t *topic = rd_kafka_topic_new(kafka, name, NULL);
-    const struct rd_kafka_metadata *metadata;
-
-    if (rd_kafka_metadata(kafka, 0, topic, &metadata, 10000) != RD_KAFKA_RESP_ERR_NO_ERROR || metadata->topic_cnt != 1 ||
-        metadata->topics[0].err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        fprintf(stderr, "pace: no metadata of topic %s\n", name);
-        exit(1);
-    }
-    rd_kafka_metadata_destroy(metadata);
-    return topic;
 }
 
 static int64_t clock_ns(clockid_t clock)
@@ -162,14 +114,7 @@ static void post(struct pace *pace)
     struct form *form = &pace->form;
 
     form_fill(form, pace->sent, pace->wall_start_ns + pace->sent * SECOND_NS / pace->rate);
-    while (rd_kafka_produce(pace->topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, form->value, form->size, form->account,
-                            form->account_size, NULL) == -1) {
-        if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-            fprintf(stderr, "pace: %s\n", rd_kafka_err2str(rd_kafka_last_error()));
-            exit(1);
-        }
-        rd_kafka_poll(pace->kafka, 1); /* its time stays: the wait is part of the latency */
-    }
+    producer_post(&pace->producer, form->account, form->account_size, form->value, form->size, NULL); /* a wait is part of the latency */
     pace->sent++;
 }
 
@@ -189,7 +134,7 @@ static void send_due(struct pace *pace)
         pace->late += now_ns - due_ns(pace, pace->sent) > LATE_NS;
         post(pace);
     }
-    rd_kafka_poll(pace->kafka, 0);
+    producer_poll(&pace->producer);
 }
 
 /* Until the next event is due, and a tick at least: to wake for each of 100,000 a second would cost more than to send it. */
@@ -206,32 +151,27 @@ static void wait_due(const struct pace *pace)
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 }
 
-/* A number within its bounds, or the end. */
-static int64_t number(const char *text, int64_t least, int64_t most)
-{
-    char *end;
-    int64_t value = strtoll(text, &end, 10);
-
-    if (end == text || *end != '\0' || value < least || value > most) {
-        fprintf(stderr, "pace: %s is no number from %" PRId64 " to %" PRId64 "\n", text, least, most);
-        exit(2);
-    }
-    return value;
-}
-
 int main(int argc, char **argv)
 {
-    static struct pace pace;
+    static const char *const properties[][2] = {
+        {"linger.ms", "1"},
+        {"acks", "1"},
+        /* Few requests under way: without a limit a broker that falls behind once gets a request for almost every event, and stays
+         * behind. */
+        {"max.in.flight", "4"},
+        {"queue.buffering.max.messages", "1000000"},
+        {NULL, NULL},
+    };
+    static struct pace pace = {.producer.on_answer = on_answer};
     double seconds;
 
     if (argc != 5) {
         fprintf(stderr, "usage: pace BOOTSTRAP TOPIC RATE SECONDS\n");
         return 2;
     }
-    pace.rate = number(argv[3], 1, MAX_RATE);
-    pace.wanted = pace.rate * number(argv[4], 1, MAX_SECONDS);
-    pace.kafka = open_producer(argv[1]);
-    pace.topic = open_topic(pace.kafka, argv[2]);
+    pace.rate = meter_number(argv[3], 1, MAX_RATE);
+    pace.wanted = pace.rate * meter_number(argv[4], 1, MAX_SECONDS);
+    producer_open(&pace.producer, argv[1], argv[2], properties);
     form_init(&pace.form);
     pace.start_ns = clock_ns(CLOCK_MONOTONIC);
     pace.wall_start_ns = clock_ns(CLOCK_REALTIME);
@@ -240,12 +180,9 @@ int main(int argc, char **argv)
         send_due(&pace);
     }
     seconds = (double)(clock_ns(CLOCK_MONOTONIC) - pace.start_ns) / (double)SECOND_NS;
-    rd_kafka_flush(pace.kafka, 60000);
-    n_failed += rd_kafka_outq_len(pace.kafka);
+    producer_close(&pace.producer);
     printf("{\"events\": %" PRId64 ", \"seconds\": %.3f, \"late\": %" PRId64 ", \"failed\": %" PRId64
            ", \"acked_p50_ms\": %.1f, \"acked_p99_ms\": %.1f}\n",
-           pace.sent, seconds, pace.late, n_failed, acked_ms(0.5), acked_ms(0.99));
-    rd_kafka_topic_destroy(pace.topic);
-    rd_kafka_destroy(pace.kafka);
-    return n_failed > 0;
+           pace.sent, seconds, pace.late, pace.producer.n_failed, acked_ms(0.5), acked_ms(0.99));
+    return pace.producer.n_failed > 0;
 }
