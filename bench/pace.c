@@ -1,19 +1,20 @@
 /*
  * pace - sends events at an even pace, each stamped with the moment when it is due: what latency is measured with.
  *
- *     pace BOOTSTRAP TOPIC RATE SECONDS
+ *     pace BOOTSTRAP TOPIC RATE SECONDS [SETTLE]
  *
  * RATE deposits a second (at most 1,000,000, for 900 s), each of an account of its own, whose field "at" is that moment in
- * microseconds UTC; the topic must exist. Event i is due i/RATE after the start, whatever became of those before it, so the pace does not drift, and what
- * keeps the sender from its work counts as latency; after a stall what is due is sent at once, a millisecond's worth between two looks
- * at the clock. Prints one JSON line: events, seconds,
- * late (sent more than 5 ms after they were due), failed, and the milliseconds from sending to the broker's answer, which are the
- * producer's part of the latency: acked_p50_ms and acked_p99_ms.
+ * microseconds UTC; the topic must exist. Event i is due i/RATE after the start, whatever became of those before it, so the pace does
+ * not drift, and what keeps the sender from its work counts as latency; after a stall what is due is sent at once, a millisecond's
+ * worth between two looks at the clock. Prints one JSON line: events, seconds, failed; and of the events that were due after the first
+ * SETTLE seconds (0 by default) how many they are (measured), how many were sent more than 5 ms late (late), and the milliseconds from
+ * sending to the broker's answer, which are the producer's part of the latency: acked_p50_ms and acked_p99_ms.
  */
 #include "meter.h"
 #include "producer.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -35,6 +36,7 @@ struct pace {
     struct producer producer;
     struct form form;
     int64_t rate, wanted, start_ns, wall_start_ns; /* the start by both clocks */
+    int64_t settle; /* so many events come before what is measured */
     int64_t sent, late;
 };
 
@@ -46,6 +48,8 @@ static void on_answer(void *context, const rd_kafka_message_t *message)
     int64_t tenths = rd_kafka_message_latency(message) / 100;
 
     (void)context;
+    if (message->_private == NULL) /* not measured */
+        return;
     n_acked++;
     acked[tenths < 0 ? 0 : tenths < ACKED_SLOTS ? tenths : ACKED_SLOTS - 1]++;
 }
@@ -109,12 +113,19 @@ static void form_fill(struct form *form, int64_t number, int64_t at_ns)
     put_digits(form->account + form->account_size - ACCOUNT_DIGITS, ACCOUNT_DIGITS, number);
 }
 
+/* Is the next event? */
+static bool is_measured(const struct pace *pace)
+{
+    return pace->sent >= pace->settle;
+}
+
 static void post(struct pace *pace)
 {
     struct form *form = &pace->form;
 
     form_fill(form, pace->sent, pace->wall_start_ns + pace->sent * SECOND_NS / pace->rate);
-    producer_post(&pace->producer, form->account, form->account_size, form->value, form->size, NULL); /* a wait is part of the latency */
+    /* A wait is part of the latency. */
+    producer_post(&pace->producer, form->account, form->account_size, form->value, form->size, is_measured(pace) ? pace : NULL);
     pace->sent++;
 }
 
@@ -131,7 +142,7 @@ static void send_due(struct pace *pace)
     int64_t now_ns = clock_ns(CLOCK_MONOTONIC);
 
     for (int64_t i = 0; i < most && pace->sent < pace->wanted && due_ns(pace, pace->sent) <= now_ns; i++) {
-        pace->late += now_ns - due_ns(pace, pace->sent) > LATE_NS;
+        pace->late += is_measured(pace) && now_ns - due_ns(pace, pace->sent) > LATE_NS;
         post(pace);
     }
     producer_poll(&pace->producer);
@@ -165,12 +176,13 @@ int main(int argc, char **argv)
     static struct pace pace = {.producer.on_answer = on_answer};
     double seconds;
 
-    if (argc != 5) {
-        fprintf(stderr, "usage: pace BOOTSTRAP TOPIC RATE SECONDS\n");
+    if (argc < 5 || argc > 6) {
+        fprintf(stderr, "usage: pace BOOTSTRAP TOPIC RATE SECONDS [SETTLE]\n");
         return 2;
     }
     pace.rate = meter_number(argv[3], 1, MAX_RATE);
     pace.wanted = pace.rate * meter_number(argv[4], 1, MAX_SECONDS);
+    pace.settle = argc > 5 ? meter_number(argv[5], 0, pace.wanted / pace.rate - 1) * pace.rate : 0;
     producer_open(&pace.producer, argv[1], argv[2], properties);
     form_init(&pace.form);
     pace.start_ns = clock_ns(CLOCK_MONOTONIC);
@@ -181,8 +193,8 @@ int main(int argc, char **argv)
     }
     seconds = (double)(clock_ns(CLOCK_MONOTONIC) - pace.start_ns) / (double)SECOND_NS;
     producer_close(&pace.producer);
-    printf("{\"events\": %" PRId64 ", \"seconds\": %.3f, \"late\": %" PRId64 ", \"failed\": %" PRId64
+    printf("{\"events\": %" PRId64 ", \"seconds\": %.3f, \"failed\": %" PRId64 ", \"measured\": %" PRId64 ", \"late\": %" PRId64
            ", \"acked_p50_ms\": %.1f, \"acked_p99_ms\": %.1f}\n",
-           pace.sent, seconds, pace.late, pace.producer.n_failed, acked_ms(0.5), acked_ms(0.99));
+           pace.sent, seconds, pace.producer.n_failed, pace.sent - pace.settle, pace.late, acked_ms(0.5), acked_ms(0.99));
     return pace.producer.n_failed > 0;
 }
