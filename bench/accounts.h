@@ -12,7 +12,7 @@
 
 enum { ACCOUNT_KEY_SIZE = 24, ACCOUNT_BALANCE_SIZE = 16, ACCOUNT_TIME_SIZE = 32 };
 enum { ACCOUNTS_PARTITIONS = 4 }; /* of the topic that their events would come from */
-enum { ACCOUNTS_ROWS = 1000000, ACCOUNTS_BATCH = 20000 }; /* where a program is not told otherwise */
+enum { ACCOUNTS_ROWS = 1000000, ACCOUNTS_BATCH = 30000 }; /* where a program is not told otherwise */
 
 enum accounts_column {
     ACCOUNTS_ACCOUNT,

@@ -2,10 +2,9 @@
 from measure import run_program, with_password
 
 ROWS = 400_000
-BATCH = 20_000
+BATCH = 30_000  # rows of a transaction, wherever rows from memory are measured: as many as the batches of distinct rows come to
 BATCHES = (100, 1_000, 10_000, 50_000)  # rows of a transaction
-# Ways of the client library, the one that the driver goes first, into PostgreSQL two: for known rows and for new ones. Those that wait
-# for each row get fewer rows.
+# Ways of the client library, the one that the driver goes first, into PostgreSQL two: for known rows and for new ones.
 WAYS = {
     "postgresql": ["unnest-partition", "insert", "unnest", "unnest-2", "unnest-hashed", "copy", "copy-merge", "pipelined", "row",
                    "row-commit"],
@@ -13,7 +12,9 @@ WAYS = {
     "mysql": ["text", "prepared"],
     "sqlite": ["row", "row-commit"],
 }
-SLOW = {"row": 10, "row-commit": 40}  # a fraction of the rows
+# Those that send each row alone get no more rows than some five seconds' worth.
+FEWER = {("postgresql", "pipelined"): 100_000, ("postgresql", "row"): 20_000, ("postgresql", "row-commit"): 10_000,
+         ("sqlite", "row-commit"): 10_000}
 
 
 def bare_rows(store, kind, way, rows, batch):
@@ -38,7 +39,7 @@ def add(results, prefix, figures):
 
 def measure_store(bench, results, kind, rows, ways):
     for way in ways:
-        fewer = rows // SLOW.get(way, 1) if kind != "sqlite" or way == "row-commit" else rows
+        fewer = min(rows, FEWER.get((kind, way), rows))
         with bench.store(kind) as store:
             add(results, f"memory.{kind}.bare.{way}", bare_rows(store, kind, way, fewer, BATCH))
     for fence in ("fence", "free"):
