@@ -54,9 +54,30 @@ static int by_hash(const void *a, const void *b)
     return (first > second) - (first < second);
 }
 
+static uint32_t common_divisor(uint32_t a, uint32_t b)
+{
+    return b == 0 ? a : common_divisor(b, a % b);
+}
+
+/* Near the golden section, of which multiples lie as evenly as can be; without a common divisor they come to every account. */
+static uint32_t stride_of(uint32_t n_keys)
+{
+    uint32_t stride = (uint32_t)(n_keys * 0.6180339887) + 1;
+
+    while (common_divisor(n_keys, stride) != 1)
+        stride++;
+    return stride;
+}
+
+static uint32_t batch_of(const struct accounts_run *run)
+{
+    return run->n_keys > 0 && run->n_keys < run->n_batch ? run->n_keys : run->n_batch;
+}
+
 double accounts_write_all(struct accounts_run *run)
 {
-    struct account *accounts = calloc(run->n_batch, sizeof *accounts);
+    uint32_t n_batch = batch_of(run), stride = run->n_keys == 0 ? 1 : stride_of(run->n_keys);
+    struct account *accounts = calloc(n_batch, sizeof *accounts);
     double seconds = 0;
 
     if (accounts == NULL)
@@ -64,9 +85,9 @@ double accounts_write_all(struct accounts_run *run)
     for (uint32_t first = 0, n; first < run->n_rows; first += n) {
         double began, cpu;
 
-        n = run->n_rows - first < run->n_batch ? run->n_rows - first : run->n_batch;
+        n = run->n_rows - first < n_batch ? run->n_rows - first : n_batch;
         for (uint32_t i = 0; i < n; i++)
-            make(&accounts[i], first + i);
+            make(&accounts[i], run->n_keys == 0 ? first + i : (uint32_t)((uint64_t)(first + i) * stride % run->n_keys));
         if (run->is_hashed)
             qsort(accounts, n, sizeof *accounts, by_hash);
         if (run->prepare != NULL)

@@ -45,6 +45,7 @@ struct account {
 
 struct accounts_run {
     uint32_t n_rows, n_batch;
+    uint32_t n_keys; /* the rows are spread evenly over so many accounts, in rounds, none twice in a batch; 0: one each, in order */
     bool is_hashed; /* a batch's rows lie in the order of their hashes, in place of that of their keys */
     void (*prepare)(void *context, const struct account *accounts, uint32_t n); /* one batch, before the clock runs; may be NULL */
     void (*write)(void *context, const struct account *accounts, uint32_t n);   /* that batch, committed when it returns */

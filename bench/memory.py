@@ -3,7 +3,8 @@ from measure import run_program, with_password
 
 ROWS = 400_000
 BATCH = 30_000  # rows of a transaction, wherever rows from memory are measured: as many as the batches of distinct rows come to
-BATCHES = (100, 1_000, 10_000, 50_000)  # rows of a transaction
+BATCHES = (100, 1_000, 10_000, 50_000)  # and these beside it
+KNOWN_ROWS = 200_000                    # where the number of keys is what changes
 # Ways of the client library, the one that the driver goes first, into PostgreSQL two: for known rows and for new ones.
 WAYS = {
     "postgresql": ["unnest-partition", "insert", "unnest", "unnest-2", "unnest-hashed", "copy", "copy-merge", "pipelined", "row",
@@ -26,10 +27,18 @@ def bare_rows(store, kind, way, rows, batch):
     return run_program("bench/bare_rows", way, "127.0.0.1", server.port, store.database, rows, batch, env=environment)
 
 
-def driver(store, rows, batch, fence):
+def driver(store, rows, batch, fence, *keys):
     if store.kind == "sqlite":
-        return run_program("bench/rows_bench", "sqlite", store.path, rows, batch, fence)
-    return run_program("bench/rows_bench", store.kind, store.server.uri(store.database), rows, batch, fence, env=with_password(store.server))
+        return run_program("bench/rows_bench", "sqlite", store.path, rows, batch, fence, *keys)
+    return run_program("bench/rows_bench", store.kind, store.server.uri(store.database), rows, batch, fence, *keys,
+                       env=with_password(store.server))
+
+
+def rows_by_keys(store, keys, rows=KNOWN_ROWS):
+    """Through the driver, in rows per second: {"new": while an empty table is filled with so many keys, "known": of rows that are spread
+    over all of them, none twice in a batch}."""
+    found = driver(store, rows, BATCH, "fence", keys)
+    return {name: found[name] for name in ("new", "known")}
 
 
 def add(results, prefix, figures):

@@ -1,9 +1,10 @@
 /*
  * rows_bench - how fast a store's driver writes rows that lie in memory: no Kafka, no parsing, folding not counted.
  *
- *     rows_bench KIND URI [ROWS [ROWS_A_BATCH [fence|free]]]
+ *     rows_bench KIND URI [ROWS [ROWS_A_BATCH [fence|free [KEYS]]]]
  *
- * Distinct rows of the bank example's accounts: all new, all once more, all read by key, all removed. The password is
+ * Distinct rows of the bank example's accounts: all new, all once more, all read by key, all removed. With KEYS so many are new, and
+ * ROWS once more, spread over all of them, in rounds where there are more; then as many are read and removed. The password is
  * STORE_PASSWORD's. A batch's rows are of four partitions, all of whose positions move with them (drivers lock several in a statement
  * of its own); with "free" none does, which shows what the fence costs. Prints one line of JSON, in rows per second; cpu_seconds are
  * of what was written, the server's not among them.
@@ -94,7 +95,9 @@ static void begin_moves(struct bench *bench)
     }
 }
 
-static void fold_all(struct bench *bench, void (*fold)(struct batch *, const struct account *), const struct account *accounts, uint32_t n)
+typedef void (*fold_one)(struct batch *batch, const struct account *account);
+
+static void fold_all(struct bench *bench, fold_one fold, const struct account *accounts, uint32_t n)
 {
     begin_moves(bench);
     batch_reset(bench->batch, NULL, NULL);
@@ -207,13 +210,19 @@ static void open_store(struct bench *bench, const char *kind, const char *uri)
     finish(bench, store_start_claim(bench->store, bench->positions, ACCOUNTS_PARTITIONS, &error), &error);
 }
 
-static void measure(struct bench *bench, struct accounts_run *run)
+/* n_keys 0: as many as rows, met in order. */
+static void measure(struct bench *bench, struct accounts_run *run, uint32_t n_rows, uint32_t n_keys)
 {
     double new, known, found, removed, cpu_seconds;
 
+    run->n_rows = n_keys == 0 ? n_rows : n_keys;
     new = accounts_write_all(run);
+    run->n_rows = n_rows;
+    run->n_keys = n_keys;
     known = accounts_write_all(run);
     cpu_seconds = run->cpu_seconds;
+    if (n_keys > 0 && n_keys < n_rows)
+        run->n_rows = n_keys;
     run->prepare = fold_wants;
     run->write = read_batch;
     found = accounts_write_all(run);
@@ -222,9 +231,9 @@ static void measure(struct bench *bench, struct accounts_run *run)
     run->prepare = fold_drops;
     run->write = write_batch;
     removed = accounts_write_all(run);
-    printf("{\"rows\": %" PRIu32 ", \"batch\": %" PRIu32 ", \"new\": %.0f, \"known\": %.0f, \"read\": %.0f, \"removed\": %.0f, "
-           "\"cpu_seconds\": %.4f}\n",
-           run->n_rows, run->n_batch, new, known, found, removed, cpu_seconds);
+    printf("{\"rows\": %" PRIu32 ", \"keys\": %" PRIu32 ", \"batch\": %" PRIu32 ", \"new\": %.0f, \"known\": %.0f, "
+           "\"read\": %.0f, \"removed\": %.0f, \"cpu_seconds\": %.4f}\n",
+           n_rows, n_keys == 0 ? n_rows : n_keys, run->n_batch, new, known, found, removed, cpu_seconds);
 }
 
 int main(int argc, char **argv)
@@ -232,18 +241,19 @@ int main(int argc, char **argv)
     struct batch_limits limits = {.max_rows = 1000000, .max_bytes = 1 << 30};
     struct bench bench = {.batch = batch_new(tables, 1, &limits, 1)};
     struct accounts_run run = {.prepare = fold_upserts, .write = write_batch, .context = &bench};
+    uint32_t n_rows;
 
-    if (argc < 3 || argc > 6 || (argc > 5 && strcmp(argv[5], "fence") != 0 && strcmp(argv[5], "free") != 0)) {
-        fprintf(stderr, "usage: rows_bench KIND URI [ROWS [ROWS_A_BATCH [fence|free]]]\n");
+    if (argc < 3 || argc > 7 || (argc > 5 && strcmp(argv[5], "fence") != 0 && strcmp(argv[5], "free") != 0)) {
+        fprintf(stderr, "usage: rows_bench KIND URI [ROWS [ROWS_A_BATCH [fence|free [KEYS]]]]\n");
         return 2;
     }
     if (bench.batch == NULL)
         die("out of memory");
-    run.n_rows = (uint32_t)meter_count(argc > 3 ? argv[3] : NULL, ACCOUNTS_ROWS);
     run.n_batch = (uint32_t)meter_count(argc > 4 ? argv[4] : NULL, ACCOUNTS_BATCH);
     bench.is_free = argc > 5 && strcmp(argv[5], "free") == 0;
+    n_rows = (uint32_t)meter_count(argc > 3 ? argv[3] : NULL, ACCOUNTS_ROWS);
     open_store(&bench, argv[1], argv[2]);
-    measure(&bench, &run);
+    measure(&bench, &run, n_rows, (uint32_t)meter_count(argc > 6 ? argv[6] : NULL, 0));
     store_close(bench.store);
     batch_free(bench.batch);
     return 0;

@@ -53,6 +53,14 @@ def test_rows_from_memory_move_the_positions_of_several_partitions(tmp_path):
     assert positions == [0, 0, 0, 0] and rows == 0
 
 
+@pytest.mark.parametrize("keys", [100, 997, 5000])
+def test_rows_from_memory_go_round_over_as_many_keys(tmp_path, keys):
+    """The positions count all events: of new rows, of known ones, and of those removed."""
+    said, positions, rows = rows_bench(tmp_path / "keys.db", 2000, 300, "fence", keys)
+    assert (said["rows"], said["keys"]) == (2000, keys)
+    assert sum(positions) == keys + 2000 + min(keys, 2000) and rows == max(0, keys - 2000)
+
+
 def test_tables_and_charts_are_written_from_them(measured, tmp_path):
     """Those of sections that were not measured stay as they are."""
     path, _ = measured
