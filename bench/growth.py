@@ -3,6 +3,7 @@
 More keys fold less: the rows an event tell how much, and the same rows from memory what the store alone makes of it.
 """
 from measure import bare
+from memory import KNOWN_ROWS, rows_by_keys
 from pipeline import run_pipeline
 
 EVENTS = 1_000_000
@@ -13,7 +14,7 @@ SIZES = {150: EVENTS, 1_000: 500_000, 10_000: 100_000, 100_000: 10_000}  # bytes
 EVENTS_AN_ACCOUNT = 100                                                  # where the number of events differs
 TASKS = (1, 2, 3, 4)
 TASKS_EVENTS = 4_000_000                                                 # of which the first go by until all tasks are at work
-QUICK = {"partitions.1", "partitions.64", "keys.10000", "keys.1000000", "size.10000"}
+QUICK = {"partitions.1", "partitions.64", "keys.10000", "keys.100000", "size.10000"}
 
 
 def measure_point(bench, results, name, events, accounts, tasks=1, **topic):
@@ -40,6 +41,12 @@ def points(options):
         yield f"tasks.{tasks}", scaled(TASKS_EVENTS), ACCOUNTS, tasks, {}
 
 
+def measure_rows(bench, results, name, keys, options):
+    """The store alone: so many rows that are new, then known ones all over them."""
+    with bench.store("postgresql") as store:
+        results.add_all(f"growth.{name}.memory", rows_by_keys(store, keys, options.events or KNOWN_ROWS))
+
+
 def measure(bench, results, options):
     for name, events, accounts, tasks, topic in points(options):
         if options.quick and name not in QUICK:
@@ -47,4 +54,6 @@ def measure(bench, results, options):
         for number in range(1, options.rounds + 1):
             options.say(f"growth: {name}, round {number} of {options.rounds}")
             measure_point(bench, results, name, events, accounts, tasks, **topic)
+        if name.startswith("keys"):
+            measure_rows(bench, results, name, accounts, options)
         bench.forget_topics()

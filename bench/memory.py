@@ -57,10 +57,11 @@ def measure_store(bench, results, kind, rows, ways):
 
 
 def measure_batches(bench, results, kind, rows):
-    """One large transaction, or many: small ones get fewer rows."""
+    """One large transaction, or many, with positions and without; small ones get fewer rows."""
     for batch in BATCHES:
-        with bench.store(kind) as store:
-            add(results, f"memory.{kind}.batch.{batch}", driver(store, min(rows, batch * 100), batch, "fence"))
+        for fence, name in (("fence", "batch"), ("free", "free")):
+            with bench.store(kind) as store:
+                add(results, f"memory.{kind}.{name}.{batch}", driver(store, min(rows, batch * 100), batch, fence))
 
 
 def measure(bench, results, options):

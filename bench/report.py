@@ -98,8 +98,10 @@ def batches_table(results):
     for kind, name in STORES.items():
         for key in results.keys(rf"memory\.{kind}\.batch\..*\.new"):
             batch = key.split(".")[3]
-            rows.append([f"{name}, {int(batch):,} rows", spread(results, key), spread(results, f"memory.{kind}.batch.{batch}.known")])
-    return table(["", "new rows/s", "known rows/s"], rows)
+            known, free = f"memory.{kind}.batch.{batch}.known", f"memory.{kind}.free.{batch}"
+            rows.append([f"{name}, {int(batch):,} rows", spread(results, key), percent(results.ratio(key, f"{free}.new")),
+                         spread(results, known), percent(results.ratio(known, f"{free}.known"))])
+    return table(["", "new rows/s", "of those without positions", "known rows/s", "of those without positions"], rows)
 
 
 def costs_table(results):
@@ -119,8 +121,9 @@ def latency_table(results):
         for key in results.keys(rf"latency\.{name}\.\d+\.p50_ms"):
             prefix = key.rpartition(".")[0]
             rows.append([f"{label}, {int(prefix.split('.')[2]):,} events/s",
-                         *(spread(results, f"{prefix}.{mark}_ms") for mark in ("p50", "p99", "p99_9", "acked_p50", "acked_p99"))])
-    return table(["", "p50 ms", "p99 ms", "p99.9 ms", "the producer's answer: p50", "p99"], rows)
+                         *(spread(results, f"{prefix}.{mark}_ms") for mark in ("p50", "p99", "p99_9", "acked_p50", "acked_p99")),
+                         percent(results.ratio(f"{prefix}.late_events", f"{prefix}.measured_events"))])
+    return table(["", "p50 ms", "p99 ms", "p99.9 ms", "the producer's answer: p50", "p99", "sent late"], rows)
 
 
 def growth_table(results):

@@ -1,13 +1,12 @@
 """Hot keys and distinct rows, end to end: Readside, the limits, the peer, and what a team would write by hand, in turn."""
 from measure import bare, run_program, with_password
-from memory import driver
+from memory import BATCH, driver
 from peer import run_peer
 from pipeline import run_pipeline
 from rate import steady_rate
 
 EVENTS = {"hot": 2_000_000, "distinct": 1_000_000}
 ACCOUNTS = {"hot": 10_000, "distinct": None}  # None: each event has one of its own
-MEMORY_BATCH = 30_000                         # as many rows as the batches of distinct rows come to
 PEER_TASKS = (1, 4)                           # over hot keys it gains by more of them, over distinct rows it does not
 PEER_STORES = ("postgresql", "mariadb")       # it has no dialect for SQLite
 # By hand, into PostgreSQL: events that are enough to see the speed of a way that takes a round trip an event.
@@ -53,7 +52,7 @@ def naive(bench, results, section, topic, events):
 def from_memory(bench, results, section, kind, rows):
     """The same rows without Kafka: what the store can take."""
     with bench.store(kind) as store:
-        found = driver(store, rows, MEMORY_BATCH, "fence")
+        found = driver(store, rows, BATCH, "fence")
     results.add(f"{section}.{kind}.memory.events_per_second", found["new"])
 
 

@@ -13,15 +13,14 @@ from process import BUILD, ROOT
 
 # Not scripts/bench, which would make the build that is tested anew with other flags.
 SUITE = ["/usr/bin/python3", ROOT / "bench" / "suite.py"]
-SECTIONS = ["hot", "memory", "endurance"]
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     """A few events on PostgreSQL and SQLite; the peer's jars are for who measures."""
     path = tmp_path_factory.mktemp("bench") / "results.json"
-    done = subprocess.run([*SUITE, *SECTIONS, "--quick", "--no-peer", "--store", "postgresql", "--store", "sqlite", "--events", "2000",
-                           "--accounts", "100", "--json", path], cwd=ROOT, capture_output=True, text=True, timeout=300,
+    done = subprocess.run([*SUITE, "--quick", "--no-peer", "--store", "postgresql", "--store", "sqlite", "--events", "2000",
+                           "--accounts", "100", "--seconds", "3", "--json", path], cwd=ROOT, capture_output=True, text=True, timeout=300,
                           env={**os.environ, "READSIDE_BUILD": str(BUILD)}, stdin=subprocess.DEVNULL, check=False)
     assert done.returncode == 0, done.stderr[-5000:]
     return path, done.stdout
@@ -32,7 +31,9 @@ def test_each_section_has_its_figures(measured):
     figures = json.loads(path.read_text())["figures"]
     for key in ("hot.limit.fold.events_per_second", "hot.postgresql.readside.1.events_per_second", "hot.sqlite.readside.2.peak_mib",
                 "hot.postgresql.readside.1.round_trips_per_batch", "memory.postgresql.bare.unnest-partition.new",
-                "memory.sqlite.driver.fence.known", "endurance.steady_mib.10"):
+                "memory.sqlite.driver.fence.known", "endurance.steady_mib.10", "distinct.sqlite.memory.events_per_second",
+                "costs.reads-warm.events_per_second", "latency.readside.10000.p99_ms", "growth.partitions.64.readside.task_peak_mib",
+                "growth.keys.10000.memory.known"):
         assert figures[key]["min"] <= figures[key]["median"] <= figures[key]["max"] and figures[key]["median"] > 0, key
     assert "| **Readside into PostgreSQL**, 1 task |" in said
 
