@@ -280,20 +280,22 @@ static enum pg_met met_in(const struct postgres *pg, const struct change_group *
     return group->table->is_shared ? PG_MET_KNOWN : (enum pg_met)pg->met[group->table->id];
 }
 
+/* Is it taken for new rows alone? */
+static bool is_of_new_rows(const struct postgres *pg, const struct change_group *group)
+{
+    return group->change == CHANGE_UPSERT && met_in(pg, group) == PG_MET_NEW;
+}
+
 static int send_group(struct postgres *pg, const struct change_group *group, struct error *ret_error)
 {
     struct buffer sql = BUFFER_INIT;
-    enum pg_met met = met_in(pg, group);
-    bool is_asking = group->change == CHANGE_UPSERT && met == PG_MET_NOTHING;
-    int result = group->change == CHANGE_UPSERT && met == PG_MET_NEW ? send_key_guard(pg, group->table, ret_error) : 0;
+    bool is_asking = group->change == CHANGE_UPSERT && met_in(pg, group) == PG_MET_NOTHING;
 
-    if (result != 0)
-        return result;
     if (group->change == CHANGE_DELETE)
         print_delete(&sql, &pg->store.scope, group);
     else if (is_asking)
         print_asking_upsert(&sql, &pg->store.scope, group);
-    else if (met == PG_MET_NEW)
+    else if (is_of_new_rows(pg, group))
         print_insert(&sql, &pg->store.scope, group);
     else
         print_upsert(&sql, &pg->store.scope, group);
@@ -323,7 +325,12 @@ static int send_rows(struct postgres *pg, const struct batch *batch, struct erro
     int result = 0;
 
     for (size_t i = 0; i < n_groups && result == 0; i++) {
-        result = send_group(pg, &groups[i], ret_error);
+        bool is_first = i == 0 || groups[i - 1].table != groups[i].table || groups[i - 1].change == CHANGE_DELETE;
+
+        if (is_first && is_of_new_rows(pg, &groups[i])) /* upserts of one table follow one another: one guard is for all */
+            result = send_key_guard(pg, groups[i].table, ret_error);
+        if (result == 0)
+            result = send_group(pg, &groups[i], ret_error);
         pg->group_ends[i] = pg->n_sent;
     }
     return n_messages > 0 && result == 0 ? pg_send_messages(pg, messages, n_messages, ret_error) : result;
@@ -372,16 +379,23 @@ static int write_again(struct postgres *pg, struct error *ret_error)
     return result == 0 ? STORE_BUSY : result;
 }
 
-/* A row was taken for a new one: the first of its table that is there. */
+/*
+ * A row was taken for a new one: the first of its table that is there. Where the key has been made a deferred one since, only COMMIT
+ * finds that, and does not say of which table; an upsert refuses such a key.
+ */
 static bool is_known_after_all(struct postgres *pg, size_t failed)
 {
-    const struct change_group *group = failed_group(pg, failed);
+    size_t n_groups = 0;
+    const struct change_group *groups = pg->write.batch == NULL ? NULL : batch_groups(pg->write.batch, &n_groups);
+    const struct change_group *culprit = failed_group(pg, failed);
+    bool is_commit = failed + 1 == pg->n_sent, is_known = false;
 
-    if (group == NULL || group->change != CHANGE_UPSERT || met_in(pg, group) != PG_MET_NEW ||
-        !pg_has_state(pg->results[failed], "23505")) /* unique_violation */
-        return false;
-    pg->met[group->table->id] = PG_MET_KNOWN;
-    return true;
+    for (size_t i = 0; i < n_groups && pg_has_state(pg->results[failed], "23505"); i++) /* unique_violation */
+        if ((is_commit || &groups[i] == culprit) && is_of_new_rows(pg, &groups[i])) {
+            pg->met[groups[i].table->id] = PG_MET_KNOWN;
+            is_known = true;
+        }
+    return is_known;
 }
 
 /* By what the asking upserts have answered. */

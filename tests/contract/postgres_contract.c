@@ -531,6 +531,16 @@ static void test_new_rows_are_guarded(void **state)
     FAILS(scene, ERROR_CONFIG, "42P10", scene_write(scene, 1));
     LOOK(scene, "20", "SELECT count(*) FROM accounts");
     scene_free(scene);
+
+    scene = scene_ready(); /* a key that only COMMIT looks at: no event is to blame for that */
+    count_events(scene, 0, 10);
+    OK(scene, scene_write(scene, 1));
+    scene_execute(scene, "ALTER TABLE accounts__v1 DROP CONSTRAINT accounts__v1_pkey, ADD PRIMARY KEY (account) DEFERRABLE "
+                         "INITIALLY DEFERRED");
+    count_events(scene, 5, 10);
+    FAILS(scene, ERROR_CONFIG, "55000", scene_write(scene, 1));
+    LOOK(scene, "10", "SELECT sum(events) FROM accounts");
+    scene_free(scene);
 }
 
 /* ---- The network ---- */
