@@ -60,6 +60,20 @@ def test_aborted_records_are_in_the_log_and_not_in_the_data(kafka, name):
     assert eventually(lambda: kafka.end_offsets(name) == {0: 5, 1: 2})
 
 
+def test_a_log_ends_behind_the_marks_of_its_transactions(kafka, name):
+    kafka.create_topic(name, 1)
+    producer = kafka.producer(f"late-{name}")
+    producer.begin_transaction()
+    producer.produce(name, b"1")
+    producer.flush(10)
+    end = threading.Timer(1, producer.abort_transaction)
+    end.start()
+    try:
+        assert kafka.end_offsets(name) == {0: 2}
+    finally:
+        end.join()
+
+
 def test_topics_grow_shrink_and_go(kafka, name):
     kafka.create_topic(name, 1)
     kafka.produce(name, [("a", str(i), 0) for i in range(10)])

@@ -162,8 +162,12 @@ class Kafka(Process):
         return eventually(ask, 20)
 
     def end_offsets(self, name):
-        """{partition: end of the log}"""
-        return {partition: high for partition, (_, high) in self.watermarks(name).items()}
+        """{partition: end of the log}, once every transaction has its mark: the broker answers a producer before it writes them."""
+        def check():
+            stable, high = self.watermarks(name), self.watermarks(name, "read_uncommitted")
+            assert stable == high, f"transactions are open in {name}: {stable} of {high}"
+            return stable
+        return {partition: high for partition, (_, high) in eventually(check, 30).items()}
 
     def committed(self, group, name):
         """{partition: offset} as the group committed them; None where it did not."""
