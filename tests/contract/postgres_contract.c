@@ -582,6 +582,82 @@ static void test_the_network_breaks_anywhere(void **state)
     scene_free(scene);
 }
 
+/* The rows of one event, and a count of the day as check_story() wants it. */
+static void fold_account(struct scene *scene, const char *name)
+{
+    struct rs_message message = {.topic = "out", .header_size = sizeof(struct rs_header)};
+
+    apply(scene, account(scene, name), EVENTS, RS_ADD, rs_value_int(1));
+    apply(scene, account(scene, name), BALANCE, RS_ADD, money(150));
+    apply(scene, total(scene, 20000), COUNT, RS_ADD, rs_value_int(1));
+    OK(scene, batch_emit(scene->batch, &message, &scene->error));
+}
+
+/* A connection that has met only new rows, and a batch whose rows it takes for new ones too, though one is known. */
+static void until_refused(struct scene *scene, const char *relayed, int *number)
+{
+    char name[32];
+
+    go_through(scene, relayed);
+    for (int i = 0; i < 2; i++) {
+        snprintf(name, sizeof name, "new-%06d", (*number)++);
+        fold_account(scene, name);
+        OK(scene, scene_write(scene, 1));
+    }
+    for (int i = 0; i < 200; i++) {
+        snprintf(name, sizeof name, "more-%06d", (*number)++);
+        set(scene, account(scene, name), OWNER, text("a name that makes the batch larger than one segment"));
+    }
+    fold_account(scene, "new-000000");
+}
+
+/* Sent, refused, rolled back, sent anew: four points of the size that all this has, and the messages of COMMIT and Sync at its end. */
+static void test_the_network_breaks_while_rows_are_written_again(void **state)
+{
+    enum { CUT = 8, STRANDED = 8, FINE = 12, FINE_BYTES = 3, STEPS = CUT + STRANDED + FINE };
+    char relayed[512];
+    struct scene *scene = scene_ready();
+    struct relay *relay = relay_before(scene, relayed);
+    int number = 0, n_done = 0, n_unknown = 0;
+    int64_t trips;
+    size_t size;
+
+    (void)state;
+    scene->settings.lock_timeout_us = 50000;
+    until_refused(scene, relayed, &number);
+    relay_heal(relay);
+    trips = store_round_trips(scene->store);
+    OK(scene, scene_write(scene, 1));
+    assert_true(store_round_trips(scene->store) - trips > 1);
+    size = relay_passed(relay);
+    for (size_t i = 0; i <= STEPS; i++) {
+        int64_t base;
+        int result;
+
+        until_refused(scene, relayed, &number);
+        base = scene->positions[0].next_offset;
+        relay_heal(relay);
+        if (i < CUT)
+            relay_cut_after(relay, size * i / CUT);
+        else if (i < CUT + STRANDED)
+            relay_strand_after(relay, size * (i - CUT) / STRANDED);
+        else
+            relay_strand_after(relay, size - FINE_BYTES * (STEPS - i));
+        result = scene_write(scene, 1);
+        relay_heal(relay);
+        if (result != 0 && result != ERROR_UNKNOWN)
+            fail_msg("%s: %s", error_class_name(result), scene->error.text);
+        resolve_story(scene, base, result);
+        n_done += scene->positions[0].next_offset > base;
+        n_unknown += result != 0;
+    }
+    print_message("             %d unknown of %d, %d committed\n", n_unknown, STEPS + 1, n_done);
+    assert_true(n_done > 1); /* COMMIT had arrived, but not the Sync behind it */
+    assert_true(n_unknown >= STEPS - 1);
+    relay_free(relay);
+    scene_free(scene);
+}
+
 /* What was in a socket's buffer arrives after the task has been told that nothing was committed. */
 static void test_what_is_in_flight_is_fenced(void **state)
 {
@@ -1110,6 +1186,7 @@ int main(void)
         cmocka_unit_test(test_rows_that_were_new_until_now),
         cmocka_unit_test(test_new_rows_are_guarded),
         cmocka_unit_test(test_the_network_breaks_anywhere),
+        cmocka_unit_test(test_the_network_breaks_while_rows_are_written_again),
         cmocka_unit_test(test_what_is_in_flight_is_fenced),
         cmocka_unit_test(test_the_answer_to_commit_is_lost),
         cmocka_unit_test(test_a_machine_that_vanishes),
