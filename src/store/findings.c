@@ -1,5 +1,5 @@
 /*
- * findings - see findings.h. Used by the checks of both drivers; pure.
+ * findings - see findings.h. Used by the checks of the drivers; pure.
  */
 #include "store/findings.h"
 

@@ -278,6 +278,17 @@ int pg_start_release(struct store *store, const struct store_position *positions
 int pg_start_insert(struct store *store, const struct store_start *starts, size_t n, bool is_first, struct error *ret_error);
 int pg_start_write(struct store *store, const struct store_write *write, struct error *ret_error);
 int pg_start_read(struct store *store, const struct store_read *read, struct error *ret_error);
+
+/* ---- postgres_rows.c ---- */
+
+/* In the batch's transaction. */
+int pg_send_group(struct postgres *pg, const struct change_group *group, struct error *ret_error);
+/* Is it taken for new rows alone? Then the guard goes before it, as a plain insert does not need the key. */
+bool pg_is_of_new_rows(const struct postgres *pg, const struct change_group *group);
+int pg_send_key_guard(struct postgres *pg, const struct table *table, struct error *ret_error);
+
+/* ---- postgres_outbox.c ---- */
+
 /* In the batch's transaction. */
 int pg_send_messages(struct postgres *pg, const struct outbox_message *messages, size_t n, struct error *ret_error);
 
