@@ -30,9 +30,10 @@ def test_contract(program, store):
     run(program, **environment(store))
 
 
+@pytest.mark.parametrize("program", ["postgres_contract", "postgres_network_contract"])
 @pytest.mark.parametrize("store", ["postgresql"], indirect=True)
-def test_postgresql_faults(store):
-    run("postgres_contract", **environment(store))
+def test_postgresql_faults(program, store):
+    run(program, **environment(store))
 
 
 @pytest.fixture(params=[MariaDB, MySQL], ids=lambda family: family.kind)
