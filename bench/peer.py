@@ -23,6 +23,7 @@ SCHEMA = {"type": "struct", "optional": False,
 URLS = {"postgresql": "jdbc:postgresql://127.0.0.1:{}/{}?reWriteBatchedInserts=true",
         "mariadb": "jdbc:mariadb://127.0.0.1:{}/{}?rewriteBatchedStatements=true",
         "mysql": "jdbc:mysql://127.0.0.1:{}/{}?rewriteBatchedStatements=true&allowPublicKeyRetrieval=true"}
+SAMPLE_SECONDS = 0.1
 FAILURES = r"unrecoverable exception|Failed to create|Stopping after connector error"
 
 
@@ -142,22 +143,30 @@ class Peer(Process):
             eventually(is_there, deadline, "the peer's first row", every=0.02)
 
     def wait_end(self, ends, deadline):
-        """Until its group has committed these offsets, {partition: offset}; Connect does so for what the store has committed."""
+        """Until its group has committed these offsets, {partition: offset}; Connect does so for what the store has committed. Returns
+        what was seen on the way, ten times a second: [(time.monotonic(), events)]."""
         wanted = [TopicPartition(self.topic, partition) for partition in ends]
         consumer = Consumer({"bootstrap.servers": self.kafka.bootstrap, "group.id": self.group, **QUIET})
+        samples = []
 
         def is_reached():
             self.must_work()
             with contextlib.suppress(KafkaException):  # the coordinator is not there yet, or busy
-                return all(at.offset >= ends[at.partition] for at in consumer.committed(wanted, timeout=20))
+                offsets = {at.partition: max(at.offset, 0) for at in consumer.committed(wanted, timeout=20)}  # negative: there is none
+                now, ended = time.monotonic(), all(offsets[partition] >= end for partition, end in ends.items())
+                if ended or not samples or now - samples[-1][0] >= SAMPLE_SECONDS:
+                    samples.append((now, sum(offsets.values())))
+                return ended
             return False
         with contextlib.closing(consumer):
             eventually(is_reached, deadline, "the peer's last event", every=0.05)
+        return samples
 
 
 def run_peer(kafka, store, folder, topic, table, events, tasks=1, keys=None, **changes):
     """The whole topic into a new table: {"seconds": from the first row in the table to the offset of the last event, "first_row_seconds":
-    from the program's start to the first row, "peak_mib": of resident memory, "cpu_seconds": of the process since the first row}. The
+    from the program's start to the first row, "peak_mib": of resident memory, "cpu_seconds": of the process since the first row,
+    "samples": [(seconds since the program's start, events that its group has committed)], ten a second, a step for each batch}. The
     topic holds that many events, no transactions, and so many distinct accounts (as many as events if `keys` is not given).
     `changes`: settings, java."""
     ends = kafka.end_offsets(topic)
@@ -169,9 +178,9 @@ def run_peer(kafka, store, folder, topic, table, events, tasks=1, keys=None, **c
     try:
         peer.wait_first_row()
         first, spent = time.monotonic(), cpu_seconds(peer.pid)
-        peer.wait_end({partition: end for partition, end in ends.items() if end > 0}, deadline=3000)
+        samples = peer.wait_end({partition: end for partition, end in ends.items() if end > 0}, deadline=3000)
         result = {"seconds": time.monotonic() - first, "first_row_seconds": first - began, "peak_mib": memory_mib(peer.pid),
-                  "cpu_seconds": cpu_seconds(peer.pid) - spent}
+                  "cpu_seconds": cpu_seconds(peer.pid) - spent, "samples": [(at - began, seen) for at, seen in samples]}
     finally:
         peer.stop()
     rows = store.query(f"SELECT count(*) FROM {table}")[0][0]
