@@ -14,6 +14,7 @@ rdkafka_min=2.13.2
 yyjson_min=0.10.0
 kafka_version=4.3.1
 debezium_version=3.5.0.Final
+mariadb_driver_version=2.7.12 # bench/peer.py says why not a newer one
 
 # Debian packages by level; each level includes the ones before it.
 build_packages="gcc g++ make autoconf automake pkg-config xz-utils libc6-dev libpq-dev libmariadb-dev libsqlite3-dev
