@@ -190,10 +190,9 @@ def rows_per_statement(before, after, accounts):
 
 
 def run_peer(kafka, store, folder, topic, table, events, tasks=1, keys=None, **changes):
-    """The whole topic into a new table: {"seconds": from the first row in the table to the offset of the last event, "first_row_seconds":
-    from the program's start to the first row, "peak_mib": of resident memory, "cpu_seconds": of the process since the first row,
-    "samples": [(seconds since the program's start, events that its group has committed)], ten a second, a step for each batch,
-    "rows_per_statement": None where the server cannot tell}. The topic holds that many events, no transactions, and so many distinct
+    """The whole topic into a new table: {"first_row_seconds": from the program's start to the first row, "peak_mib": of resident memory,
+    "cpu_seconds": of the process since the first row, "looks": [(seconds since the program's start, events that its group has
+    committed)], ten a second, a step for each batch, "rows_per_statement": None where the server cannot tell}. The topic holds that many events, no transactions, and so many distinct
     accounts (as many as events if `keys` is not given). `changes`: settings, java."""
     ends = kafka.end_offsets(topic)
     assert sum(ends.values()) == events, f"the topic {topic} ends at {ends}, not after {events} events"
@@ -205,9 +204,9 @@ def run_peer(kafka, store, folder, topic, table, events, tasks=1, keys=None, **c
     try:
         peer.wait_first_row()
         first, spent = time.monotonic(), cpu_seconds(peer.pid)
-        samples = peer.wait_end({partition: end for partition, end in ends.items() if end > 0}, deadline=3000)
-        result = {"seconds": time.monotonic() - first, "first_row_seconds": first - began, "peak_mib": memory_mib(peer.pid),
-                  "cpu_seconds": cpu_seconds(peer.pid) - spent, "samples": [(at - began, seen) for at, seen in samples]}
+        looks = peer.wait_end({partition: end for partition, end in ends.items() if end > 0}, deadline=3000)
+        result = {"first_row_seconds": first - began, "peak_mib": memory_mib(peer.pid), "cpu_seconds": cpu_seconds(peer.pid) - spent,
+                  "looks": [(0, 0)] + [(at - began, seen) for at, seen in looks]}
     finally:
         peer.stop()
     rows = store.query(f"SELECT count(*) FROM {table}")[0][0]
