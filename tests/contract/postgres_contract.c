@@ -583,7 +583,7 @@ static void test_the_next_host_of_a_list(void **state)
     relay = relay_new(atoi(server + strlen("127.0.0.1:")));
     assert_non_null(relay);
     relay_hold(relay);
-    scene->settings.connect_timeout_us = 500000;
+    scene->settings.connect_timeout_us = 2000000;
     snprintf(list, sizeof list, "127.0.0.1:1,127.0.0.1:%d,%s", relay_port(relay), server);
     OK(scene, connect_to(scene, replaced(scene, server, list), password));
     OK(scene, store_create_schema(scene->store, &scene->error));
