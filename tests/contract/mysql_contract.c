@@ -532,40 +532,61 @@ static void test_what_fits_alone_is_no_poison(void **state)
 
 /* ---- The network ---- */
 
-static void test_the_network_breaks_anywhere(void **state)
+/* Breaks one write after the other, the next one with the break at break_at(size of a write, number); how many ended in `result`. */
+static int break_writes(int n, void (*break_at)(struct relay *relay, size_t size, int i), int result_to_count)
 {
-    enum { COARSE = 15, FINE = 15 }; /* fine: through COMMIT */
     char relayed[512];
     struct scene *scene = scene_ready();
     struct relay *relay = relay_before(scene, relayed);
-    int n_done = 0, n_unknown = 0;
+    int n_done = 0, n_counted = 0;
 
-    (void)state;
     scene->settings.lock_timeout_us = 50000; /* what was left behind is ended after that */
     go_through(scene, relayed);
-    for (size_t i = 0; i <= COARSE + FINE; i++) {
+    for (int i = 0; i < n; i++) {
         size_t size = measure_write(scene, relay);
         int64_t base = scene->positions[0].next_offset;
         int result;
 
         add_many(scene, 200);
         fold_event(scene);
-        if (i < COARSE)
-            relay_cut_after(relay, size * i / COARSE);
-        else /* the server does not notice, so it works through all that has arrived */
-            relay_strand_after(relay, size - 4 * (COARSE + FINE - i));
+        break_at(relay, size, i);
         result = scene_write(scene, 1);
         relay_heal(relay);
         if (result != 0 && result != ERROR_UNKNOWN && result != ERROR_TRANSIENT)
             fail_msg("%s: %s", error_class_name(result), scene->error.text);
         resolve_story(scene, base, result);
         n_done += scene->positions[0].next_offset > base;
-        n_unknown += result == ERROR_UNKNOWN;
+        n_counted += result == result_to_count;
     }
-    print_message("             %d unknown of %d, %d committed\n", n_unknown, COARSE + FINE + 1, n_done);
-    assert_true(n_unknown > 0);
+    print_message("             %d %s of %d, %d committed\n", n_counted, error_class_name(result_to_count), n, n_done);
     relay_free(relay);
     scene_free(scene);
+    return n_counted;
+}
+
+enum { N_BREAKS = 15 };
+
+static void break_both_sides(struct relay *relay, size_t size, int i)
+{
+    relay_cut_after(relay, size * (size_t)i / N_BREAKS);
+}
+
+/* The server does not notice, so it works through all that has arrived. */
+static void break_through_commit(struct relay *relay, size_t size, int i)
+{
+    relay_strand_after(relay, size - 4 * (size_t)(N_BREAKS - i));
+}
+
+static void test_the_network_breaks_anywhere(void **state)
+{
+    (void)state;
+    assert_true(break_writes(N_BREAKS, break_both_sides, ERROR_TRANSIENT) > 0);
+}
+
+static void test_the_network_breaks_in_commit(void **state)
+{
+    (void)state;
+    assert_true(break_writes(N_BREAKS + 1, break_through_commit, ERROR_UNKNOWN) > 0);
 }
 
 /* Nor is it the user's fault where the network breaks while a connection is made. */
@@ -1007,7 +1028,7 @@ static void test_a_statement_that_cannot_be_prepared(void **state)
     scene_free(scene);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_killed_between_any_two_polls),
@@ -1027,6 +1048,7 @@ int main(void)
         cmocka_unit_test(test_what_is_too_long_is_poison),
         cmocka_unit_test(test_what_fits_alone_is_no_poison),
         cmocka_unit_test(test_the_network_breaks_anywhere),
+        cmocka_unit_test(test_the_network_breaks_in_commit),
         cmocka_unit_test(test_the_network_breaks_while_connecting),
         cmocka_unit_test(test_what_is_in_flight_is_fenced),
         cmocka_unit_test(test_what_comes_late_locks_nothing),
@@ -1051,5 +1073,7 @@ int main(void)
         print_message("STORE_KIND=mysql and STORE_URI name no server: nothing can be tested\n");
         return 77; /* skipped, as automake takes it */
     }
+    if (scene_lists(argc, argv, tests, sizeof tests / sizeof tests[0]))
+        return 0;
     return cmocka_run_group_tests_name("store contract, MySQL's part", tests, NULL, NULL);
 }

@@ -928,7 +928,7 @@ static void test_tasks_that_start_together(void **state)
     scene_free(scene);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_killed_between_any_two_polls),
@@ -967,5 +967,7 @@ int main(void)
         print_message("STORE_KIND=postgresql and STORE_URI name no server: nothing can be tested\n");
         return 77; /* skipped, as automake takes it */
     }
+    if (scene_lists(argc, argv, tests, sizeof tests / sizeof tests[0]))
+        return 0;
     return cmocka_run_group_tests_name("store contract, the server's part", tests, NULL, NULL);
 }

@@ -249,7 +249,7 @@ static void test_silence_is_measured_from_the_last_sign(void **state)
     scene_free(scene);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_network_breaks_anywhere),
@@ -265,5 +265,7 @@ int main(void)
         print_message("STORE_KIND=postgresql and STORE_URI name no server: nothing can be tested\n");
         return 77; /* skipped, as automake takes it */
     }
+    if (scene_lists(argc, argv, tests, sizeof tests / sizeof tests[0]))
+        return 0;
     return cmocka_run_group_tests_name("store contract, the network's part", tests, NULL, NULL);
 }

@@ -678,3 +678,18 @@ const char *balance_of(struct scene *scene, const char *name)
     decimal_print(decimal_make(cells[BALANCE].as.decimal, 2), shown);
     return shown;
 }
+
+/* ---- Choosing ---- */
+
+bool scene_lists(int argc, char **argv, const struct CMUnitTest *tests, size_t n_tests)
+{
+    if (argc < 2)
+        return false;
+    if (strcmp(argv[1], "--list") != 0) {
+        cmocka_set_test_filter(argv[1]);
+        return false;
+    }
+    for (size_t i = 0; i < n_tests; i++)
+        puts(tests[i].name);
+    return true;
+}

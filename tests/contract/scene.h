@@ -121,4 +121,7 @@ bool scene_read_account(struct scene *scene, const char *name, struct cell ret_c
 /* "12.34"; "none" where there is no such account. */
 const char *balance_of(struct scene *scene, const char *name);
 
+/* What a program's arguments ask for: with a name, that test alone runs; --list prints the names, and nothing is left to do (true). */
+bool scene_lists(int argc, char **argv, const struct CMUnitTest *tests, size_t n_tests);
+
 #endif

@@ -1,4 +1,8 @@
 """What every store driver promises, on each store: the programs of tests/contract, and what servers do to their drivers."""
+import concurrent.futures
+import contextlib
+import functools
+import itertools
 import os
 import subprocess
 
@@ -9,13 +13,41 @@ from scene import MysqlStore
 from servers import MariaDB, MySQL
 from worker import command
 
+AT_ONCE = 8  # tests of one program, which wait for time limits of the server's and the driver's for most of their time
 
-def run(program, **environment):
-    done = subprocess.run(command(program=BUILD / "tests/contract" / program), env=dict(os.environ, **environment), stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
+
+def contract(name):
+    return command(program=BUILD / "tests/contract" / name)
+
+
+def run(words, **environment):
+    return subprocess.run([str(word) for word in words], env=dict(os.environ, **environment), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600, check=False)
+
+
+def run_all(words, **environment):
+    done = run(words, **environment)
     print(done.stdout)
-    assert done.returncode == 0, f"{program} ended with {done.returncode}"
+    assert done.returncode == 0, f"{words} ended with {done.returncode}"
     assert "[  PASSED  ]" in done.stdout and "SKIPPED" not in done.stdout
+
+
+def run_each(words, around, alone=()):
+    """Each test of a program in a process of its own, several at once; alone: those that change the whole server, before the others.
+    around(): a context that gives a test's environment."""
+    def run_one(name):
+        with around() as environment:
+            return name, run([*words, name], **environment)
+    with around() as environment:
+        names = run([*words, "--list"], **environment).stdout.split()
+    assert names and set(alone) <= set(names)
+    done = [run_one(name) for name in alone]
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        done += pool.map(run_one, [name for name in names if name not in alone])
+    for _, each in done:
+        print(each.stdout)
+    bad = [name for name, each in done if each.returncode != 0 or "[  PASSED  ] 1 test(s)." not in each.stdout or "SKIPPED" in each.stdout]
+    assert not bad, f"{words}: {bad}"
 
 
 def environment(store):
@@ -25,15 +57,35 @@ def environment(store):
     return {"STORE_KIND": store.kind, "STORE_URI": store.server.uri(store.database), "STORE_PASSWORD": store.server.password, **authority}
 
 
-@pytest.mark.parametrize("program", ["store_contract", "version_contract"])
-def test_contract(program, store):
-    run(program, **environment(store))
+@contextlib.contextmanager
+def surroundings(store, numbers=itertools.count()):
+    """The environment of one test. On PostgreSQL it has a database of its own: tables are made under a lock that is one for each."""
+    if store.kind != "postgresql":
+        yield environment(store)
+        return
+    database = store.server.create_database(f"{store.database}_{next(numbers)}")
+    try:
+        yield {**environment(store), "STORE_URI": store.server.uri(database)}
+    finally:
+        store.server.drop_database(database)
 
 
-@pytest.mark.parametrize("program", ["postgres_contract", "postgres_network_contract"])
+def test_contract(store):
+    run_each(contract("store_contract"), functools.partial(surroundings, store))
+
+
+def test_contract_of_versions(store):
+    run_all(contract("version_contract"), **environment(store))
+
+
 @pytest.mark.parametrize("store", ["postgresql"], indirect=True)
-def test_postgresql_faults(program, store):
-    run(program, **environment(store))
+def test_postgresql_faults(store):
+    run_each(contract("postgres_contract"), functools.partial(surroundings, store), alone=["test_a_commit_that_waits_for_a_standby"])
+
+
+@pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+def test_postgresql_network(store):
+    run_each(contract("postgres_network_contract"), functools.partial(surroundings, store))
 
 
 @pytest.fixture(params=[MariaDB, MySQL], ids=lambda family: family.kind)
@@ -57,7 +109,8 @@ def perverse_server(request):
 
 
 def test_a_servers_defaults_change_nothing(perverse_server, tmp_path):
-    run("store_contract", **environment(MysqlStore(perverse_server, perverse_server.create_database("perverse"), tmp_path)))
+    store = MysqlStore(perverse_server, perverse_server.create_database("perverse"), tmp_path)
+    run_each(contract("store_contract"), functools.partial(surroundings, store))
 
 
 @pytest.mark.parametrize("store", ["mariadb", "mysql"], indirect=True)
@@ -65,4 +118,4 @@ def test_mysql_faults(store):
     """Over TLS, where the client library tells of connections that end in more ways; test_client_library.py has the plain ones."""
     given = environment(store)
     given["STORE_URI"] += f"?tls=verified&ssl-ca={store.server.ca}"
-    run("mysql_contract", **given)
+    run_each(contract("mysql_contract"), lambda: contextlib.nullcontext(given))
