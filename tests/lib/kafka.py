@@ -226,6 +226,7 @@ class Kafka(Process):
                 producer = self.producer(f"tests-{uuid.uuid4()}")
             else:
                 producer = self._producer = self._producer or self.producer()
+        producer.list_topics(topic, 60)  # one that is new to the client would else be asked for at its next second
         if transaction is not None:
             producer.begin_transaction()
         for key, value, *rest in records:
