@@ -27,6 +27,9 @@ const struct column accounts_columns[N_ACCOUNTS_COLUMNS] = {
     [ACCOUNTS_UPDATED_AT] = {.name = "updated_at", .type = RS_TIMESTAMP, .fallback = {.operation = CELL_SET, .is_null = true}},
 };
 
+const enum accounts_column accounts_written[N_ACCOUNTS_WRITTEN] = {ACCOUNTS_ACCOUNT, ACCOUNTS_BALANCE, ACCOUNTS_EVENTS,
+                                                                    ACCOUNTS_UPDATED_AT};
+
 static const int64_t first_us = INT64_C(1700000000000000);
 
 static void make(struct account *account, uint32_t number)
@@ -34,7 +37,7 @@ static void make(struct account *account, uint32_t number)
     uint32_t cents = number % 100000;
     time_t second = (time_t)((first_us + number) / 1000000);
     struct tm when;
-    size_t size = (size_t)snprintf(account->key, sizeof account->key, "acc-%010" PRIu32, number);
+    size_t size = (size_t)snprintf(account->key, sizeof account->key, "acc-%" PRIu32, number);
 
     account->hash = hash_bytes(account->key, size, 0);
     account->partition = (int32_t)(account->hash % ACCOUNTS_PARTITIONS);

@@ -30,10 +30,12 @@ extern const struct column accounts_columns[N_ACCOUNTS_COLUMNS];
 #define ACCOUNTS_TABLE                                                                                                                \
     {.name = "accounts", .id = 0, .columns = accounts_columns, .n_columns = N_ACCOUNTS_COLUMNS, .keys = {ACCOUNTS_ACCOUNT}, .n_keys = 1}
 
-#define ACCOUNT_OWNER "somebody"
+/* The columns that a deposit writes, the key first. */
+enum { N_ACCOUNTS_WRITTEN = 4 };
+extern const enum accounts_column accounts_written[N_ACCOUNTS_WRITTEN];
 
 struct account {
-    char key[ACCOUNT_KEY_SIZE];         /* "acc-0000000042" */
+    char key[ACCOUNT_KEY_SIZE];         /* "acc-42", as fill makes them */
     char balance[ACCOUNT_BALANCE_SIZE]; /* "12.50" */
     char at[ACCOUNT_TIME_SIZE];         /* "2023-11-14 22:13:20.000042", in UTC */
     int64_t cents;

@@ -5,7 +5,7 @@
  *
  * fold (the default): consume, parse, and fold `balance += amount' per account in a hash table. consume: take the records, and
  * nothing else. No store, no types, no checks, no positions. Reads the topic from its first offset in one thread and prints one
- * JSON line: seconds from the first records to the last; CPU seconds of the whole process, librdkafka's threads among them.
+ * JSON line: events a second (meter.h); CPU seconds of the whole process, librdkafka's threads among them.
  */
 #include "bank_event.h"
 #include "meter.h"
@@ -70,8 +70,8 @@ static void fold(const rd_kafka_message_t *message)
     account->events++;
 }
 
-/* Returns how many were taken; ret_start is when the first came. */
-static int64_t run(struct topic *topic, int64_t wanted, bool is_fold, double *ret_start)
+/* Returns how many were taken. */
+static int64_t run(struct topic *topic, int64_t wanted, bool is_fold, struct meter_rate *rate)
 {
     rd_kafka_message_t *messages[TAKE_MAX];
     int64_t taken = 0;
@@ -79,8 +79,7 @@ static int64_t run(struct topic *topic, int64_t wanted, bool is_fold, double *re
     while (taken < wanted) {
         size_t n = topic_take(topic, messages, TAKE_MAX);
 
-        if (taken == 0)
-            *ret_start = meter_now();
+        meter_look(rate, taken);
         for (size_t i = 0; i < n; i++) {
             if (is_fold)
                 fold(messages[i]);
@@ -96,17 +95,19 @@ int main(int argc, char **argv)
     const char *what = argc > 4 ? argv[4] : "fold";
     bool is_fold = strcmp(what, "fold") == 0;
     struct topic topic;
-    int64_t taken;
-    double start;
+    struct meter_rate rate;
+    int64_t wanted, taken;
 
     if (argc < 4 || argc > 5 || (!is_fold && strcmp(what, "consume") != 0)) {
         fprintf(stderr, "usage: bare BOOTSTRAP TOPIC EVENTS [fold|consume]\n");
         return 2;
     }
     topic_open(&topic, argv[1], argv[2], "bare");
-    taken = run(&topic, meter_count(argv[3], 1), is_fold, &start);
-    printf("{\"what\": \"%s\", \"events\": %" PRId64 ", \"seconds\": %.4f, \"cpu_seconds\": %.4f, \"peak_mib\": %.1f}\n", what, taken,
-           meter_now() - start, meter_cpu(), meter_peak_mib());
+    wanted = meter_count(argv[3], 1);
+    meter_begin(&rate, wanted);
+    taken = run(&topic, wanted, is_fold, &rate);
+    printf("{\"what\": \"%s\", \"events\": %" PRId64 ", \"events_per_second\": %.0f, \"cpu_seconds\": %.4f, \"peak_mib\": %.1f}\n", what,
+           taken, meter_rate_of(&rate, taken), meter_cpu(), meter_peak_mib());
     topic_close(&topic);
     free(accounts);
     return 0;

@@ -26,16 +26,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NAMES "\"account\", \"owner\", \"balance\", \"events\", \"opened_at\", \"updated_at\""
+#define NAMES "\"account\", \"balance\", \"events\", \"updated_at\""
 #define INSERT "INSERT INTO \"bare\" AS t (" NAMES ") "
 #define INSERT_PARTITION "INSERT INTO \"bare\" AS t (" NAMES ", readside_partition) "
-#define ARRAYS                                                                                                                   \
-    "SELECT * FROM unnest($1::text[], $2::text[], $3::numeric[], $4::bigint[], $5::timestamp with time zone[], "                 \
-    "$6::timestamp with time zone[]"
+#define ARRAYS "SELECT * FROM unnest($1::text[], $2::numeric[], $3::bigint[], $4::timestamp with time zone[]"
 #define ON_CONFLICT                                                                                                              \
-    " ON CONFLICT (\"account\") DO UPDATE SET \"owner\" = EXCLUDED.\"owner\", "                                                  \
-    "\"balance\" = COALESCE(t.\"balance\", 0) + EXCLUDED.\"balance\", \"events\" = COALESCE(t.\"events\", 0) + "                 \
-    "EXCLUDED.\"events\", \"opened_at\" = EXCLUDED.\"opened_at\", \"updated_at\" = EXCLUDED.\"updated_at\""
+    " ON CONFLICT (\"account\") DO UPDATE SET \"balance\" = COALESCE(t.\"balance\", 0) + EXCLUDED.\"balance\", "                 \
+    "\"events\" = COALESCE(t.\"events\", 0) + EXCLUDED.\"events\", \"updated_at\" = EXCLUDED.\"updated_at\""
 #define CHECK_PARTITION                                                                                                          \
     ", readside_partition = CASE WHEN t.readside_partition = EXCLUDED.readside_partition THEN t.readside_partition ELSE "        \
     "('readside: row ' || left(t.\"account\"::text, 80) || ' of accounts belongs to partition ' || t.readside_partition || "     \
@@ -44,7 +41,7 @@
     "\"account\" text COLLATE \"C\" NOT NULL, \"owner\" text NOT NULL DEFAULT '', \"balance\" numeric(20,2) NOT NULL DEFAULT 0.00, " \
     "\"events\" bigint NOT NULL DEFAULT 0, \"opened_at\" timestamp with time zone, \"updated_at\" timestamp with time zone"
 
-static const char upsert_row[] = INSERT "VALUES ($1, $2, $3, $4, $5, $6)" ON_CONFLICT;
+static const char upsert_row[] = INSERT "VALUES ($1, $2, $3, $4)" ON_CONFLICT;
 static const char upsert_arrays[] = INSERT ARRAYS ")" ON_CONFLICT;
 
 struct writer;
@@ -73,8 +70,6 @@ static struct cell cell_of(const struct account *account, uint32_t column)
     switch (column) {
     case ACCOUNTS_ACCOUNT:
         return (struct cell){.as.data = account->key, .size = (uint32_t)strlen(account->key)};
-    case ACCOUNTS_OWNER:
-        return (struct cell){.as.data = ACCOUNT_OWNER, .size = sizeof ACCOUNT_OWNER - 1};
     case ACCOUNTS_BALANCE:
         return (struct cell){.as.decimal = account->cents};
     case ACCOUNTS_EVENTS:
@@ -88,14 +83,15 @@ static void put_arrays(struct writer *writer, const struct account *accounts, ui
 {
     struct pg_parameters *parameters = &writer->parameters;
 
-    for (uint32_t c = 0; c < N_ACCOUNTS_COLUMNS; c++) {
-        const struct pg_type *type = pg_type_of(accounts_columns[c].type);
+    for (uint32_t c = 0; c < N_ACCOUNTS_WRITTEN; c++) {
+        const struct column *column = &accounts_columns[accounts_written[c]];
+        const struct pg_type *type = pg_type_of(column->type);
 
         pg_begin_array(parameters, type->array_oid, type->oid, n);
         for (uint32_t i = 0; i < n; i++) {
-            struct cell cell = cell_of(&accounts[i], c);
+            struct cell cell = cell_of(&accounts[i], accounts_written[c]);
 
-            pg_element_cell(parameters, &accounts_columns[c], &cell);
+            pg_element_cell(parameters, column, &cell);
         }
         pg_end_array(parameters);
     }
@@ -110,10 +106,10 @@ static void put_arrays(struct writer *writer, const struct account *accounts, ui
 static void put_row(struct writer *writer, const struct account *accounts, uint32_t n)
 {
     (void)n;
-    for (uint32_t c = 0; c < N_ACCOUNTS_COLUMNS; c++) {
-        struct cell cell = cell_of(accounts, c);
+    for (uint32_t c = 0; c < N_ACCOUNTS_WRITTEN; c++) {
+        struct cell cell = cell_of(accounts, accounts_written[c]);
 
-        session_put(&writer->parameters, &accounts_columns[c], &cell);
+        session_put(&writer->parameters, &accounts_columns[accounts_written[c]], &cell);
     }
 }
 
@@ -159,11 +155,11 @@ static void by_copy(void *context, const struct account *accounts, uint32_t n)
 
     pg_parameters_clear(&writer->parameters);
     for (uint32_t i = 0; i < n; i++) {
-        buffer_put_be16(&writer->parameters.bytes, N_ACCOUNTS_COLUMNS);
-        for (uint32_t c = 0; c < N_ACCOUNTS_COLUMNS; c++) {
-            struct cell cell = cell_of(&accounts[i], c);
+        buffer_put_be16(&writer->parameters.bytes, N_ACCOUNTS_WRITTEN);
+        for (uint32_t c = 0; c < N_ACCOUNTS_WRITTEN; c++) {
+            struct cell cell = cell_of(&accounts[i], accounts_written[c]);
 
-            pg_element_cell(&writer->parameters, &accounts_columns[c], &cell); /* an array's element is as a field of COPY */
+            pg_element_cell(&writer->parameters, &accounts_columns[accounts_written[c]], &cell); /* an array's element is as a field of COPY */
         }
     }
     session_copy(writer->session, writer->way->sql, &writer->parameters.bytes);
@@ -171,17 +167,17 @@ static void by_copy(void *context, const struct account *accounts, uint32_t n)
 
 static const struct way ways[] = {
     {"unnest", upsert_arrays, by_pipeline, put_arrays, .n_statements = 1},
-    {"unnest-partition", INSERT_PARTITION ARRAYS ", $7::int4[])" ON_CONFLICT CHECK_PARTITION, by_pipeline, put_arrays,
+    {"unnest-partition", INSERT_PARTITION ARRAYS ", $5::int4[])" ON_CONFLICT CHECK_PARTITION, by_pipeline, put_arrays,
      .n_statements = 1, .has_partition = true},
     {"unnest-2", upsert_arrays, by_pipeline, put_arrays, .n_statements = 2},
     {"unnest-hashed", upsert_arrays, by_pipeline, put_arrays, .n_statements = 1, .is_hashed = true},
-    {"copy-merge", "BEGIN; COPY fresh FROM STDIN (FORMAT binary); " INSERT "SELECT * FROM fresh" ON_CONFLICT "; COMMIT", by_copy, NULL},
+    {"copy-merge", "BEGIN; COPY fresh (" NAMES ") FROM STDIN (FORMAT binary); " INSERT "SELECT " NAMES " FROM fresh" ON_CONFLICT "; COMMIT", by_copy, NULL},
     {"pipelined", upsert_row, by_pipeline, put_row},
     {"row", upsert_row, one_by_one, put_row},
     {"row-commit", upsert_row, each_alone, put_row},
-    {"insert", INSERT_PARTITION ARRAYS ", $7::int4[])", by_pipeline, put_arrays, .n_statements = 1, .is_new_only = true,
+    {"insert", INSERT_PARTITION ARRAYS ", $5::int4[])", by_pipeline, put_arrays, .n_statements = 1, .is_new_only = true,
      .has_partition = true},
-    {"copy", "COPY bare FROM STDIN (FORMAT binary)", by_copy, NULL, .is_new_only = true},
+    {"copy", "COPY bare (" NAMES ") FROM STDIN (FORMAT binary)", by_copy, NULL, .is_new_only = true},
 };
 
 enum { N_WAYS = sizeof ways / sizeof ways[0] };
@@ -232,8 +228,8 @@ int main(int argc, char **argv)
 
     if (writer.way == NULL || argc < 3 || argc > 5)
         return usage();
-    run.n_rows = (uint32_t)meter_count(argc > 3 ? argv[3] : NULL, ACCOUNTS_ROWS);
-    run.n_batch = (uint32_t)meter_count(argc > 4 ? argv[4] : NULL, ACCOUNTS_BATCH);
+    run.n_rows = meter_count(argc > 3 ? argv[3] : NULL, ACCOUNTS_ROWS);
+    run.n_batch = meter_count(argc > 4 ? argv[4] : NULL, ACCOUNTS_BATCH);
     run.is_hashed = writer.way->is_hashed;
     run.write = writer.way->write;
     writer.session = session_open(argv[2]);

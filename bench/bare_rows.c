@@ -27,7 +27,7 @@
 #include <string.h>
 #include <time.h>
 
-#define HEAD "INSERT INTO bare (account, owner, balance, events, opened_at, updated_at) VALUES "
+#define HEAD "INSERT INTO bare (account, balance, events, updated_at) VALUES "
 
 struct writer;
 
@@ -79,10 +79,10 @@ static void *allocate(size_t n, size_t size)
 static const char *tail(const struct writer *writer)
 {
     return strstr(mysql_get_server_info(writer->connection), "MariaDB") != NULL
-               ? " ON DUPLICATE KEY UPDATE owner = VALUES(owner), balance = bare.balance + VALUES(balance), events = bare.events + "
-                 "VALUES(events), opened_at = VALUES(opened_at), updated_at = VALUES(updated_at)"
-               : " AS new ON DUPLICATE KEY UPDATE owner = new.owner, balance = bare.balance + new.balance, events = bare.events "
-                 "+ new.events, opened_at = new.opened_at, updated_at = new.updated_at";
+               ? " ON DUPLICATE KEY UPDATE balance = bare.balance + VALUES(balance), events = bare.events + VALUES(events), "
+                 "updated_at = VALUES(updated_at)"
+               : " AS new ON DUPLICATE KEY UPDATE balance = bare.balance + new.balance, events = bare.events + new.events, "
+                 "updated_at = new.updated_at";
 }
 
 /* ---- Prepared statements ---- */
@@ -93,7 +93,7 @@ static void prepare(struct writer *writer, uint32_t n_rows)
 
     buffer_puts(&sql, HEAD);
     for (uint32_t i = 0; i < n_rows; i++)
-        buffer_puts(&sql, i == 0 ? "(?,?,?,?,?,?)" : ",(?,?,?,?,?,?)");
+        buffer_puts(&sql, i == 0 ? "(?,?,?,?)" : ",(?,?,?,?)");
     buffer_puts(&sql, tail(writer));
     writer->statement = mysql_stmt_init(writer->connection);
     if (buffer_failed(&sql) || writer->statement == NULL)
@@ -103,12 +103,13 @@ static void prepare(struct writer *writer, uint32_t n_rows)
     buffer_free(&sql);
 }
 
+/* The columns as accounts_written has them. */
+enum { KEY, BALANCE, EVENTS, AT };
+
 static void bind_column(MYSQL_BIND *bind, uint32_t column, const void *data, unsigned long *sizes)
 {
-    static const enum enum_field_types types[N_ACCOUNTS_COLUMNS] = {
-        [ACCOUNTS_ACCOUNT] = MYSQL_TYPE_STRING,  [ACCOUNTS_OWNER] = MYSQL_TYPE_STRING,       [ACCOUNTS_BALANCE] = MYSQL_TYPE_STRING,
-        [ACCOUNTS_EVENTS] = MYSQL_TYPE_LONGLONG, [ACCOUNTS_OPENED_AT] = MYSQL_TYPE_DATETIME, [ACCOUNTS_UPDATED_AT] = MYSQL_TYPE_DATETIME,
-    };
+    static const enum enum_field_types types[N_ACCOUNTS_WRITTEN] = {
+        [KEY] = MYSQL_TYPE_STRING, [BALANCE] = MYSQL_TYPE_STRING, [EVENTS] = MYSQL_TYPE_LONGLONG, [AT] = MYSQL_TYPE_DATETIME};
 
     *bind = (MYSQL_BIND){.buffer_type = types[column], .buffer = (void *)(uintptr_t)data, .length = sizes};
 }
@@ -132,26 +133,25 @@ static void put_time(MYSQL_TIME *ret_time, int64_t at_us)
 /* Of one row: at[column * step]. */
 static void lay_out(struct writer *writer, const struct account *account, size_t row, size_t first, size_t step)
 {
-    const char *texts[] = {[ACCOUNTS_ACCOUNT] = account->key, [ACCOUNTS_OWNER] = ACCOUNT_OWNER, [ACCOUNTS_BALANCE] = account->balance};
+    const char *texts[] = {[KEY] = account->key, [BALANCE] = account->balance};
 
-    for (uint32_t c = ACCOUNTS_ACCOUNT; c <= ACCOUNTS_BALANCE; c++) {
+    for (uint32_t c = KEY; c <= BALANCE; c++) {
         writer->data[first + c * step] = texts[c];
         writer->sizes[first + c * step] = strlen(texts[c]);
     }
     writer->events[row] = account->events;
     put_time(&writer->times[row], account->at_us);
-    writer->data[first + ACCOUNTS_EVENTS * step] = &writer->events[row];
-    writer->data[first + ACCOUNTS_OPENED_AT * step] = &writer->times[row];
-    writer->data[first + ACCOUNTS_UPDATED_AT * step] = &writer->times[row];
+    writer->data[first + EVENTS * step] = &writer->events[row];
+    writer->data[first + AT * step] = &writer->times[row];
 }
 
 static void by_prepared(struct writer *writer, const struct account *accounts, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
-        size_t first = (size_t)i * N_ACCOUNTS_COLUMNS;
+        size_t first = (size_t)i * N_ACCOUNTS_WRITTEN;
 
         lay_out(writer, &accounts[i], i, first, 1);
-        for (uint32_t c = 0; c < N_ACCOUNTS_COLUMNS; c++)
+        for (uint32_t c = 0; c < N_ACCOUNTS_WRITTEN; c++)
             bind_column(&writer->binds[first + c], c, writer->data[first + c], &writer->sizes[first + c]);
     }
     if (mysql_stmt_bind_param(writer->statement, writer->binds) != 0 || mysql_stmt_execute(writer->statement) != 0)
@@ -165,9 +165,9 @@ static void by_array(struct writer *writer, const struct account *accounts, uint
 
     for (uint32_t i = 0; i < n; i++)
         lay_out(writer, &accounts[i], i, i, n);
-    for (uint32_t c = 0; c < N_ACCOUNTS_COLUMNS; c++)
+    for (uint32_t c = 0; c < N_ACCOUNTS_WRITTEN; c++)
         bind_column(&writer->binds[c], c, writer->data + (size_t)c * n, writer->sizes + (size_t)c * n);
-    writer->binds[ACCOUNTS_EVENTS].buffer = writer->events; /* numbers lie in the array itself */
+    writer->binds[EVENTS].buffer = writer->events; /* numbers lie in the array itself */
     if (mysql_stmt_attr_set(writer->statement, STMT_ATTR_ARRAY_SIZE, &size) != 0 ||
         mysql_stmt_bind_param(writer->statement, writer->binds) != 0 || mysql_stmt_execute(writer->statement) != 0)
         fail(writer);
@@ -193,8 +193,8 @@ static void by_text(struct writer *writer, const struct account *accounts, uint3
     buffer_clear(&writer->sql);
     buffer_puts(&writer->sql, HEAD);
     for (uint32_t i = 0; i < n; i++)
-        buffer_printf(&writer->sql, "%s('%s','" ACCOUNT_OWNER "',%s,%lld,'%s','%s')", i == 0 ? "" : ",", accounts[i].key,
-                      accounts[i].balance, (long long)accounts[i].events, accounts[i].at, accounts[i].at);
+        buffer_printf(&writer->sql, "%s('%s',%s,%lld,'%s')", i == 0 ? "" : ",", accounts[i].key, accounts[i].balance,
+                      (long long)accounts[i].events, accounts[i].at);
     buffer_puts(&writer->sql, tail(writer));
     if (buffer_failed(&writer->sql))
         die("out of memory");
@@ -238,7 +238,7 @@ static void connect_to(struct writer *writer, char **argv)
         die("out of memory");
     if (mysql_options(writer->connection, MYSQL_SET_CHARSET_NAME, "utf8mb4") != 0 ||
         mysql_real_connect(writer->connection, argv[2], getenv("STORE_USER"), getenv("STORE_PASSWORD"), argv[4],
-                           (unsigned)meter_count(argv[3], 0), NULL, 0) == NULL)
+                           meter_count(argv[3], 0), NULL, 0) == NULL)
         fail(writer);
     run_sql(writer, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
     run_sql(writer, "SET SESSION autocommit = 0");
@@ -252,9 +252,9 @@ static void set_up(struct writer *writer)
 {
     size_t n = writer->n_statement;
 
-    writer->binds = allocate(n * N_ACCOUNTS_COLUMNS, sizeof *writer->binds);
-    writer->data = allocate(n * N_ACCOUNTS_COLUMNS, sizeof *writer->data);
-    writer->sizes = allocate(n * N_ACCOUNTS_COLUMNS, sizeof *writer->sizes);
+    writer->binds = allocate(n * N_ACCOUNTS_WRITTEN, sizeof *writer->binds);
+    writer->data = allocate(n * N_ACCOUNTS_WRITTEN, sizeof *writer->data);
+    writer->sizes = allocate(n * N_ACCOUNTS_WRITTEN, sizeof *writer->sizes);
     writer->events = allocate(n, sizeof *writer->events);
     writer->times = allocate(n, sizeof *writer->times);
     if (!writer->way->is_text)
@@ -308,9 +308,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bare_rows array|prepared|text HOST PORT DATABASE [ROWS [ROWS_A_BATCH [ROWS_A_STATEMENT]]]\n");
         return 2;
     }
-    run.n_rows = (uint32_t)meter_count(argc > 5 ? argv[5] : NULL, ACCOUNTS_ROWS);
-    run.n_batch = (uint32_t)meter_count(argc > 6 ? argv[6] : NULL, ACCOUNTS_BATCH);
-    writer.n_statement = (uint32_t)meter_count(argc > 7 ? argv[7] : NULL, writer.way->n_statement);
+    run.n_rows = meter_count(argc > 5 ? argv[5] : NULL, ACCOUNTS_ROWS);
+    run.n_batch = meter_count(argc > 6 ? argv[6] : NULL, ACCOUNTS_BATCH);
+    writer.n_statement = meter_count(argc > 7 ? argv[7] : NULL, writer.way->n_statement);
     connect_to(&writer, argv);
     set_up(&writer);
     new = accounts_write_all(&run);

@@ -26,9 +26,8 @@ static const char set_up[] =
     "events INTEGER NOT NULL DEFAULT 0, opened_at TEXT, updated_at TEXT, PRIMARY KEY (account)) STRICT, WITHOUT ROWID";
 
 static const char upsert[] =
-    "INSERT INTO bare AS t (account, owner, balance, events, opened_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
-    "ON CONFLICT (account) DO UPDATE SET owner = excluded.owner, balance = t.balance + excluded.balance, "
-    "events = t.events + excluded.events, opened_at = excluded.opened_at, updated_at = excluded.updated_at";
+    "INSERT INTO bare AS t (account, balance, events, updated_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (account) DO UPDATE SET "
+    "balance = t.balance + excluded.balance, events = t.events + excluded.events, updated_at = excluded.updated_at";
 
 struct writer {
     sqlite3 *connection;
@@ -59,11 +58,9 @@ static void each_alone(void *context, const struct account *accounts, uint32_t n
 
     for (uint32_t i = 0; i < n; i++) {
         bind_text(writer, 1, accounts[i].key);
-        bind_text(writer, 2, ACCOUNT_OWNER);
-        bind_text(writer, 3, accounts[i].balance);
-        sqlite3_bind_int64(writer->statement, 4, accounts[i].events);
-        bind_text(writer, 5, accounts[i].at);
-        bind_text(writer, 6, accounts[i].at);
+        bind_text(writer, 2, accounts[i].balance);
+        sqlite3_bind_int64(writer->statement, 3, accounts[i].events);
+        bind_text(writer, 4, accounts[i].at);
         if (sqlite3_step(writer->statement) != SQLITE_DONE)
             fail(writer, "writing a row");
         sqlite3_reset(writer->statement);
@@ -112,8 +109,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bare_sqlite row|row-commit FILE [ROWS [ROWS_A_BATCH]]\n");
         return 2;
     }
-    run.n_rows = (uint32_t)meter_count(argc > 3 ? argv[3] : NULL, ACCOUNTS_ROWS);
-    run.n_batch = (uint32_t)meter_count(argc > 4 ? argv[4] : NULL, ACCOUNTS_BATCH);
+    run.n_rows = meter_count(argc > 3 ? argv[3] : NULL, ACCOUNTS_ROWS);
+    run.n_batch = meter_count(argc > 4 ? argv[4] : NULL, ACCOUNTS_BATCH);
     open_file(&writer, argv[2]);
     new = accounts_write_all(&run);
     known = accounts_write_all(&run);

@@ -178,7 +178,7 @@ int main(int argc, char **argv)
         {.name = "distinct"},
     };
     struct batch_limits limits = {.max_rows = 50000, .max_bytes = 64 << 20};
-    uint32_t n_events = (uint32_t)meter_count(argc > 1 ? argv[1] : NULL, 2000000);
+    uint32_t n_events = meter_count(argc > 1 ? argv[1] : NULL, 2000000);
     struct bench bench = {.random_state = 88172645463325252};
 
     bench.fold = batch_new(tables, 2, &limits, 1);

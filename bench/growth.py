@@ -13,7 +13,7 @@ KEYS = (10_000, 100_000, 1_000_000, 10_000_000)
 SIZES = {150: EVENTS, 1_000: 500_000, 10_000: 100_000, 100_000: 10_000}  # bytes: events
 EVENTS_AN_ACCOUNT = 100                                                  # where the number of events differs
 TASKS = (1, 2, 3, 4)
-TASKS_EVENTS = 4_000_000                                                 # of which the first go by until all tasks are at work
+TASKS_EVENTS = 8_000_000                                                 # of which a share goes by until all tasks are at work
 QUICK = {"partitions.1", "partitions.64", "keys.10000", "keys.100000", "size.10000"}
 
 
@@ -21,7 +21,7 @@ def measure_point(bench, results, name, events, accounts, tasks=1, **topic):
     """With the bare loop beside it, which meets the same topic."""
     topic = bench.topic(events, accounts, **topic)
     limit = bare(bench.kafka, topic, events)
-    results.add(f"growth.{name}.limit.events_per_second", events / limit["seconds"])
+    results.add(f"growth.{name}.limit.events_per_second", limit["events_per_second"])
     with bench.store("postgresql") as store:
         run = run_pipeline(bench, store, topic, events, tasks)
     results.add_all(f"growth.{name}.readside", run.figures(events))
@@ -36,7 +36,7 @@ def points(options):
     for keys in KEYS:
         yield f"keys.{keys}", options.events or max(scaled(EVENTS), keys), keys, 1, {}
     for size, events in SIZES.items():
-        yield f"size.{size}", scaled(events), scaled(events) // EVENTS_AN_ACCOUNT, 1, {"size": size}
+        yield f"size.{size}", scaled(events), max(1, scaled(events) // EVENTS_AN_ACCOUNT), 1, {"size": size}
     for tasks in TASKS:
         yield f"tasks.{tasks}", scaled(TASKS_EVENTS), ACCOUNTS, tasks, {}
 

@@ -62,9 +62,27 @@ int64_t meter_number(const char *text, int64_t least, int64_t most)
     return number;
 }
 
-int64_t meter_count(const char *text, int64_t fallback)
+uint32_t meter_count(const char *text, uint32_t fallback)
 {
-    return text == NULL ? fallback : meter_number(text, 1, INT64_MAX);
+    return text == NULL ? fallback : (uint32_t)meter_number(text, 1, UINT32_MAX);
+}
+
+void meter_begin(struct meter_rate *rate, int64_t wanted)
+{
+    *rate = (struct meter_rate){.wanted = wanted, .first = -1};
+}
+
+void meter_look(struct meter_rate *rate, int64_t done)
+{
+    if (rate->first >= 0 && (rate->first * 4 >= rate->wanted || done * 4 < rate->wanted))
+        return;
+    rate->first = done;
+    rate->began = meter_now();
+}
+
+double meter_rate_of(const struct meter_rate *rate, int64_t done)
+{
+    return (double)(done - rate->first) / (meter_now() - rate->began);
 }
 
 void die(const char *format, ...)

@@ -6,8 +6,7 @@
  * row: an event, a statement that adds to the balance, committed at once. row-batch: the same, a transaction a batch. upsert-batch:
  * of a batch's events the last of each account, as they are (nothing is added up), in one statement of arrays. Each commits to
  * PostgreSQL, then its positions to Kafka: at least once, so that a crash between the two adds the same amounts again. Waits for
- * every answer. Makes its table naive anew. The password is STORE_PASSWORD's. Prints one line of JSON; seconds from the first
- * records to the last commit.
+ * every answer. Makes its table naive anew. The password is STORE_PASSWORD's. Prints one line of JSON; events a second as meter.h has it.
  */
 #include "bank_event.h"
 #include "meter.h"
@@ -185,8 +184,8 @@ static void open_all(struct naive *naive, char **argv)
     topic_find_coordinator(&naive->topic);
 }
 
-/* Returns how many were written; ret_start is when the first came. */
-static int64_t run(struct naive *naive, int64_t wanted, double *ret_start)
+/* Returns how many were written. */
+static int64_t run(struct naive *naive, int64_t wanted, struct meter_rate *rate)
 {
     rd_kafka_message_t *messages[BATCH_ROWS];
     int64_t done = 0;
@@ -195,8 +194,7 @@ static int64_t run(struct naive *naive, int64_t wanted, double *ret_start)
         size_t left = (size_t)(wanted - done), max = left < naive->way->n_batch ? left : naive->way->n_batch;
         size_t n = topic_take(&naive->topic, messages, max);
 
-        if (done == 0)
-            *ret_start = meter_now();
+        meter_look(rate, done);
         naive->way->write(naive, messages, n);
         for (size_t i = 0; i < n; i++)
             rd_kafka_message_destroy(messages[i]);
@@ -209,7 +207,7 @@ static int64_t run(struct naive *naive, int64_t wanted, double *ret_start)
 int main(int argc, char **argv)
 {
     static struct naive naive;
-    double start, seconds;
+    struct meter_rate rate;
     int64_t done;
 
     naive.way = argc == 6 ? find_way(argv[5]) : NULL;
@@ -219,11 +217,10 @@ int main(int argc, char **argv)
     }
     done = meter_count(argv[3], 1);
     open_all(&naive, argv);
-    done = run(&naive, done, &start);
-    seconds = meter_now() - start;
-    printf("{\"way\": \"%s\", \"events\": %" PRId64 ", \"seconds\": %.4f, \"events_per_second\": %.0f, \"cpu_seconds\": %.4f, "
-           "\"peak_mib\": %.1f}\n",
-           naive.way->name, done, seconds, (double)done / seconds, meter_cpu(), meter_peak_mib());
+    meter_begin(&rate, done);
+    done = run(&naive, done, &rate);
+    printf("{\"way\": \"%s\", \"events\": %" PRId64 ", \"events_per_second\": %.0f, \"cpu_seconds\": %.4f, \"peak_mib\": %.1f}\n",
+           naive.way->name, done, meter_rate_of(&rate, done), meter_cpu(), meter_peak_mib());
     topic_close(&naive.topic);
     PQfinish(naive.session);
     buffer_free(&naive.parameters.bytes);

@@ -184,7 +184,7 @@ def written(store):
 def rows_per_statement(before, after, accounts):
     """Batches may hold no more rows than there are accounts."""
     rows, statements = (now - then for now, then in zip(after, before))
-    if rows < min(FEWEST_ROWS, accounts / 2) * statements:
+    if statements == 0 or rows < min(FEWEST_ROWS, accounts / 2) * statements:
         raise RuntimeError(f"the peer wrote {rows:,} rows by {statements:,} statements: its driver does not batch, its speed says nothing")
     return rows / statements
 

@@ -43,14 +43,17 @@ class Results:
 
     @classmethod
     def read(cls, paths):
-        """(results, machine) of files that write() has written; the last tells the machine, and of what two have measured."""
+        """(results, machine) of files that write() has written, all of one machine; the last tells the date, and of what two have
+        measured."""
         documents = [json.loads(pathlib.Path(path).read_text()) for path in paths]
+        if len({tuple(document["machine"][what] for what in ("cpu", "cores", "kernel")) for document in documents}) != 1:
+            raise ValueError(f"{', '.join(paths)} are of different machines")
         results = cls()
         for document in documents:
             results.samples.update({key: figure["samples"] for key, figure in document["figures"].items()})
         machine = documents[-1]["machine"]
         versions = {name: version for document in documents for name, version in document["machine"]["versions"].items()}
-        return results, {**machine, "versions": versions, "is_quick": any(document["machine"]["is_quick"] for document in documents)}
+        return results, {**machine, "versions": versions, "is_quick": any(document["machine"].get("is_quick") for document in documents)}
 
 
 def first_line(*command):

@@ -27,7 +27,6 @@ SECTIONS = {
     "growth": growth.measure,
     "endurance": endurance.measure,
 }
-USUAL_STORES = ["postgresql", "mariadb", "sqlite"]
 
 
 def read_options():
@@ -36,7 +35,7 @@ def read_options():
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"{', '.join(SECTIONS)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="fewer events, one round: under 8 minutes")
     parser.add_argument("--store", dest="stores", action="append", choices=STORES,
-                        help=f"this store only; may be repeated (default: {', '.join(USUAL_STORES)})")
+                        help=f"this store only; may be repeated (default: {', '.join(report.USUAL_STORES)})")
     parser.add_argument("--rounds", type=int, help="how often all is measured in turn (default 3; quick: 1)")
     parser.add_argument("--events", type=int, help="instead of the usual number of each section")
     parser.add_argument("--accounts", type=int, help="of hot and distinct")
@@ -51,7 +50,7 @@ def read_options():
     if unknown:
         parser.error(f"there is no section {unknown[0]}; there are {', '.join(SECTIONS)}")
     options.sections = options.sections or list(SECTIONS)
-    options.stores = options.stores or USUAL_STORES
+    options.stores = options.stores or report.USUAL_STORES
     options.rounds = options.rounds or (1 if options.quick else 3)
     options.peer_rounds = min(options.rounds, 3)
     began = time.monotonic()
@@ -80,13 +79,13 @@ def main():
     options = read_options()
     results, machine, failed = (*Results.read(options.sources), []) if options.sources else measure(options)
     report.print_all(results)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
     if options.docs:
         try:
             report.write_docs(results, machine, ROOT / "docs")
         except ValueError as error:
-            failed.append(f"--docs: {error}")
-    if failed:
-        sys.exit(f"failed: {', '.join(failed)}")
+            sys.exit(f"--docs: {error}")
 
 
 main()

@@ -6,6 +6,7 @@ from pipeline import run_pipeline
 from rate import steady_rate
 
 EVENTS = {"hot": 2_000_000, "distinct": 1_000_000}
+MORE = 3                                      # times as many for several tasks: a share of them goes by until all are at work
 ACCOUNTS = {"hot": 10_000, "distinct": None}  # None: each event has one of its own
 PEER_TASKS = (1, 4)                           # over hot keys it gains by more of them, over distinct rows it does not
 PEER_STORES = ("postgresql", "mariadb")       # it has no dialect for SQLite
@@ -16,7 +17,7 @@ NAIVE = {"row": 40_000, "row-batch": 200_000, "upsert-batch": None}
 def limits(bench, results, section, topic, events):
     for what in ("consume", "fold"):
         found = bare(bench.kafka, topic, events, what)
-        results.add_all(f"{section}.limit.{what}", {"events_per_second": events / found["seconds"], "peak_mib": found["peak_mib"],
+        results.add_all(f"{section}.limit.{what}", {"events_per_second": found["events_per_second"], "peak_mib": found["peak_mib"],
                                                     "cpu_seconds_per_million": found["cpu_seconds"] / events * 1e6})
 
 
@@ -33,6 +34,7 @@ def peer(bench, results, section, kind, topic, events, accounts, tasks=1):
         used = run_peer(bench.kafka, store, bench.new_folder("peer"), topic, "accounts", events, tasks, keys=accounts)
     results.add_all(f"{section}.{kind}.peer.{tasks}", {
         "events_per_second": steady_rate(used["looks"], events), "peak_mib": used["peak_mib"], "first_row_seconds": used["first_row_seconds"],
+        "rows_per_statement": used["rows_per_statement"],
         "cpu_seconds_per_million": used["cpu_seconds"] / events * 1e6})
 
 
@@ -61,14 +63,16 @@ def measure(bench, results, section, options):
     events = options.events or EVENTS[section] // (4 if options.quick else 1)
     accounts = min(options.accounts or ACCOUNTS[section] or events, events)
     topic = bench.topic(events, accounts)
+    tasks_of = (1, 2) if section == "hot" or not options.quick else (1,)
+    more = bench.topic(events * MORE, events * MORE if accounts == events else accounts) if 2 in tasks_of else None
     for number in range(1, options.rounds + 1):
         options.say(f"{section}: round {number} of {options.rounds}, {events:,} events")
         limits(bench, results, section, topic, events)
         for kind in options.stores:
             if section == "distinct":
                 from_memory(bench, results, section, kind, events)
-            for tasks in (1, 2) if section == "hot" or not options.quick else (1,):
-                readside(bench, results, section, kind, topic, events, tasks)
+            for tasks in tasks_of:
+                readside(bench, results, section, kind, *((topic, events) if tasks == 1 else (more, events * MORE)), tasks)
             if kind in PEER_STORES and options.peers and number <= options.peer_rounds:
                 for tasks in PEER_TASKS if not options.quick else PEER_TASKS[:1]:
                     peer(bench, results, section, kind, topic, events, accounts, tasks)
