@@ -159,7 +159,7 @@ static void print_delete(struct buffer *sql, const struct store_scope *scope, co
     buffer_puts(sql, " END) FROM t");
 }
 
-/* The same, and how many of the rows were there: what ON CONFLICT has updated was locked first, and keeps the mark of it. */
+/* The upsert, and how many of the rows were there: what ON CONFLICT has updated was locked first, and keeps the mark of it. */
 static void print_asking_upsert(struct buffer *sql, const struct store_scope *scope, const struct change_group *group)
 {
     buffer_puts(sql, "WITH w AS (");

@@ -108,9 +108,9 @@ int sink_lose_store(struct sink *sink, const struct error *why, struct error *re
 
 /*
  * A batch closes when the store is idle. Only while records come faster than they are folded, waiting some times as long as the last
- * write took is better, if there are twice as many events as rows: the store writes a fraction of the rows for the same events, and
- * nobody waits for a record longer than in the queue. A store that blocks is idle because nothing was folded while
- * it wrote: there the batch always grows so long.
+ * write took is better, if there are more than twice as many events as rows: the store writes a fraction of the rows for the same
+ * events, and nobody waits for a record longer than in the queue. A store that blocks is idle because nothing was folded while it
+ * wrote: there the batch always grows so long.
  */
 static bool is_still_folding(const struct sink *sink, int64_t now)
 {

@@ -177,8 +177,8 @@ static void test_time_limits_roll_back_in_every_phase(void **state)
         struct scene *beside, *scene = scene_with_obstacle(i / 2, &beside);
         bool is_lock = i % 2 == 0;
 
-        scene->settings.lock_timeout_us = is_lock ? 50000 : 0;
-        scene->settings.statement_timeout_us = is_lock ? 30000000 : 50000;
+        scene->settings.lock_timeout_us = is_lock ? 200000 : 0;
+        scene->settings.statement_timeout_us = is_lock ? 30000000 : 500000; /* good ones get that, too, beside others */
         OK(scene, scene_open(scene));
         OK(scene, scene_connect(scene));
         fold_event(scene);

@@ -21,8 +21,10 @@ def contract(name):
 
 
 def run(words, **environment):
-    return subprocess.run([str(word) for word in words], env=dict(os.environ, **environment), stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600, check=False)
+    """One that hangs is ended before pytest gives up on the test and with it on what the others have said."""
+    words = ["timeout", "--signal=KILL", "200", *map(str, words)]
+    return subprocess.run(words, env=dict(os.environ, **environment), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False)
 
 
 def run_all(words, **environment):
@@ -33,7 +35,7 @@ def run_all(words, **environment):
 
 
 def run_each(words, around, alone=()):
-    """Each test of a program in a process of its own, several at once; alone: those that change the whole server, before the others.
+    """Each test of a program in a process of its own, several at once; alone: those that change the whole server, after the others.
     around(): a context that gives a test's environment."""
     def run_one(name):
         with around() as environment:
@@ -41,9 +43,9 @@ def run_each(words, around, alone=()):
     with around() as environment:
         names = run([*words, "--list"], **environment).stdout.split()
     assert names and set(alone) <= set(names)
-    done = [run_one(name) for name in alone]
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        done += pool.map(run_one, [name for name in names if name not in alone])
+        done = list(pool.map(run_one, [name for name in names if name not in alone]))
+    done += [run_one(name) for name in alone]
     for _, each in done:
         print(each.stdout)
     bad = [name for name, each in done if each.returncode != 0 or "[  PASSED  ] 1 test(s)." not in each.stdout or "SKIPPED" in each.stdout]
@@ -57,13 +59,16 @@ def environment(store):
     return {"STORE_KIND": store.kind, "STORE_URI": store.server.uri(store.database), "STORE_PASSWORD": store.server.password, **authority}
 
 
+NUMBERS = itertools.count()
+
+
 @contextlib.contextmanager
-def surroundings(store, numbers=itertools.count()):
+def surroundings(store):
     """The environment of one test. On PostgreSQL it has a database of its own: tables are made under a lock that is one for each."""
     if store.kind != "postgresql":
         yield environment(store)
         return
-    database = store.server.create_database(f"{store.database}_{next(numbers)}")
+    database = store.server.create_database(f"{store.database}_{next(NUMBERS)}")
     try:
         yield {**environment(store), "STORE_URI": store.server.uri(database)}
     finally:

@@ -37,6 +37,8 @@ MUTANTS = {
         "src/task/claim.c", "result = sink->consumer.operations->resume(sink->consumer.self, places, n, ret_error);", "result = 0;"),
     "a fenced task goes on": (
         "src/task/recovery.c", "    if (position->is_missing)\n        return RESOLVE_FENCED;\n", ""),
+    "what grew while flooded waits": (
+        "src/task/intake.c", "        if (sink->is_flooded)\n            *ret_has_worked = true;", "        if (false)\n            *ret_has_worked = true;"),
     "claimed at the wrong offset": (
         "src/task/progress.c", "    partition->sent = partition->next = partition->base;\n",
         "    partition->sent = partition->next = partition->base; partition->next.offset++;\n"),
