@@ -244,7 +244,7 @@ static void connect_to(struct writer *writer, char **argv)
     run_sql(writer, "SET SESSION autocommit = 0");
     run_sql(writer, "DROP TABLE IF EXISTS bare");
     run_sql(writer, "CREATE TABLE bare (account VARCHAR(120) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PRIMARY KEY, owner LONGTEXT "
-                    "NOT NULL, balance DECIMAL(20, 2) NOT NULL, events BIGINT NOT NULL, opened_at DATETIME(6), updated_at DATETIME(6)) "
+                    "NOT NULL DEFAULT (''), balance DECIMAL(20, 2) NOT NULL, events BIGINT NOT NULL, opened_at DATETIME(6), updated_at DATETIME(6)) "
                     "ENGINE = InnoDB");
 }
 

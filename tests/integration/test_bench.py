@@ -54,6 +54,17 @@ def test_rows_from_memory_move_the_positions_of_several_partitions(tmp_path):
     assert positions == [0, 0, 0, 0] and rows == 0
 
 
+@pytest.mark.parametrize("store, way", [("mariadb", "array"), ("mariadb", "text"), ("mysql", "prepared"), ("mysql", "text")], indirect=["store"])
+def test_rows_by_the_client_library_alone(store, way):
+    """The program looks itself whether all of them are there."""
+    server = store.server
+    done = subprocess.run([BUILD / "bench" / "bare_rows", way, "127.0.0.1", str(server.port), store.database, "3000", "1000"],
+                          env={**os.environ, "STORE_USER": server.user, "STORE_PASSWORD": server.password}, capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["known"] > 0
+
+
 @pytest.mark.parametrize("keys", [100, 997, 5000])
 def test_rows_from_memory_go_round_over_as_many_keys(tmp_path, keys):
     """The positions count all events: of new rows, of known ones and one before them, and of those removed."""
