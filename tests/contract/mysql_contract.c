@@ -544,19 +544,11 @@ static int break_writes(int n, void (*break_at)(struct relay *relay, size_t size
     go_through(scene, relayed);
     for (int i = 0; i < n; i++) {
         size_t size = measure_write(scene, relay);
-        int64_t base = scene->positions[0].next_offset;
-        int result;
 
         add_many(scene, 200);
         fold_event(scene);
         break_at(relay, size, i);
-        result = scene_write(scene, 1);
-        relay_heal(relay);
-        if (result != 0 && result != ERROR_UNKNOWN && result != ERROR_TRANSIENT)
-            fail_msg("%s: %s", error_class_name(result), scene->error.text);
-        resolve_story(scene, base, result);
-        n_done += scene->positions[0].next_offset > base;
-        n_counted += result == result_to_count;
+        n_counted += write_into_break(scene, relay, ERROR_TRANSIENT, &n_done) == result_to_count;
     }
     print_message("             %d %s of %d, %d committed\n", n_counted, error_class_name(result_to_count), n, n_done);
     relay_free(relay);

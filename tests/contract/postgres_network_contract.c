@@ -23,8 +23,6 @@ static void test_the_network_breaks_anywhere(void **state)
     go_through(scene, relayed);
     for (size_t i = 0; i <= COARSE + FINE; i++) {
         size_t size = measure_write(scene, relay);
-        int64_t base = scene->positions[0].next_offset;
-        int result;
 
         add_many(scene, 200);
         fold_event(scene);
@@ -32,30 +30,13 @@ static void test_the_network_breaks_anywhere(void **state)
             relay_cut_after(relay, size * i / COARSE);
         else /* the server does not notice, so it works through all that has arrived */
             relay_strand_after(relay, size - FINE_BYTES * (COARSE + FINE - i));
-        result = scene_write(scene, 1);
-        relay_heal(relay);
-        if (result != 0 && result != ERROR_UNKNOWN)
-            fail_msg("%s: %s", error_class_name(result), scene->error.text);
-        resolve_story(scene, base, result);
-        n_done += scene->positions[0].next_offset > base;
-        n_unknown += result != 0;
+        n_unknown += write_into_break(scene, relay, ERROR_UNKNOWN, &n_done) != 0;
     }
     print_message("             %d unknown of %d, %d committed\n", n_unknown, COARSE + FINE + 1, n_done);
     assert_true(n_done > 1); /* COMMIT had arrived, but not the Sync behind it */
     assert_true(n_unknown >= COARSE + FINE - 1);
     relay_free(relay);
     scene_free(scene);
-}
-
-/* The rows of one event, and a count of the day as check_story() wants it. */
-static void fold_account(struct scene *scene, const char *name)
-{
-    struct rs_message message = {.topic = "out", .header_size = sizeof(struct rs_header)};
-
-    apply(scene, account(scene, name), EVENTS, RS_ADD, rs_value_int(1));
-    apply(scene, account(scene, name), BALANCE, RS_ADD, money(150));
-    apply(scene, total(scene, 20000), COUNT, RS_ADD, rs_value_int(1));
-    OK(scene, batch_emit(scene->batch, &message, &scene->error));
 }
 
 /* A connection that has met only new rows, and a batch whose rows it takes for new ones too, though one is known. */
@@ -66,14 +47,14 @@ static void until_refused(struct scene *scene, const char *relayed, int *number)
     go_through(scene, relayed);
     for (int i = 0; i < 2; i++) {
         snprintf(name, sizeof name, "new-%06d", (*number)++);
-        fold_account(scene, name);
+        fold_event_of(scene, name);
         OK(scene, scene_write(scene, 1));
     }
     for (int i = 0; i < 200; i++) {
         snprintf(name, sizeof name, "more-%06d", (*number)++);
         set(scene, account(scene, name), OWNER, text("a name that makes the batch larger than one segment"));
     }
-    fold_account(scene, "new-000000");
+    fold_event_of(scene, "new-000000");
 }
 
 /* Sent, refused, rolled back, sent anew: cut and stranded at eight points each, and through the messages of COMMIT and Sync. */
@@ -96,11 +77,7 @@ static void test_the_network_breaks_while_rows_are_written_again(void **state)
     assert_true(store_round_trips(scene->store) - trips > 1);
     size = relay_passed(relay);
     for (size_t i = 0; i <= STEPS; i++) {
-        int64_t base;
-        int result;
-
         until_refused(scene, relayed, &number);
-        base = scene->positions[0].next_offset;
         relay_heal(relay);
         if (i < CUT)
             relay_cut_after(relay, size * i / CUT);
@@ -108,13 +85,7 @@ static void test_the_network_breaks_while_rows_are_written_again(void **state)
             relay_strand_after(relay, size * (i - CUT) / STRANDED);
         else
             relay_strand_after(relay, size - FINE_BYTES * (STEPS - i));
-        result = scene_write(scene, 1);
-        relay_heal(relay);
-        if (result != 0 && result != ERROR_UNKNOWN)
-            fail_msg("%s: %s", error_class_name(result), scene->error.text);
-        resolve_story(scene, base, result);
-        n_done += scene->positions[0].next_offset > base;
-        n_unknown += result != 0;
+        n_unknown += write_into_break(scene, relay, ERROR_UNKNOWN, &n_done) != 0;
     }
     print_message("             %d unknown of %d, %d committed\n", n_unknown, STEPS + 1, n_done);
     assert_true(n_done > 1); /* COMMIT had arrived, but not the Sync behind it */

@@ -7,16 +7,20 @@
 
 /* ---- The story ---- */
 
-/* One event: adds to a row of its own, to a shared one, and emits a message. */
-void fold_event(struct scene *scene)
+void fold_event_of(struct scene *scene, const char *name)
 {
     struct rs_message message = {.topic = "out", .header_size = sizeof(struct rs_header)};
 
-    apply(scene, account(scene, "acc-1"), EVENTS, RS_ADD, rs_value_int(1));
-    apply(scene, account(scene, "acc-1"), BALANCE, RS_ADD, money(150));
-    set(scene, account(scene, "acc-2"), OWNER, text("Bob"));
+    apply(scene, account(scene, name), EVENTS, RS_ADD, rs_value_int(1));
+    apply(scene, account(scene, name), BALANCE, RS_ADD, money(150));
     apply(scene, total(scene, 20000), COUNT, RS_ADD, rs_value_int(1));
     OK(scene, batch_emit(scene->batch, &message, &scene->error));
+}
+
+void fold_event(struct scene *scene)
+{
+    fold_event_of(scene, "acc-1");
+    set(scene, account(scene, "acc-2"), OWNER, text("Bob"));
 }
 
 void check_story(struct scene *scene, int64_t next)
@@ -110,6 +114,19 @@ void add_many(struct scene *scene, int n)
         snprintf(name, sizeof name, "many-%d", i);
         set(scene, account(scene, name), OWNER, text("a name that makes the batch larger than one segment"));
     }
+}
+
+int write_into_break(struct scene *scene, struct relay *relay, int other, int *n_done)
+{
+    int64_t base = scene->positions[0].next_offset;
+    int result = scene_write(scene, 1);
+
+    relay_heal(relay);
+    if (result != 0 && result != ERROR_UNKNOWN && result != other)
+        fail_msg("%s: %s", error_class_name(result), scene->error.text);
+    resolve_story(scene, base, result);
+    *n_done += scene->positions[0].next_offset > base;
+    return result;
 }
 
 void vanish_while_sending(struct scene *scene)

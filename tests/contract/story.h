@@ -8,7 +8,9 @@
 #include "relay.h"
 #include "scene.h"
 
-/* One event: adds to a row of its own, to a shared one, and emits a message. */
+/* One event: adds to the row of that account, to a shared one, and emits a message. */
+void fold_event_of(struct scene *scene, const char *name);
+/* Of an account that is always the same, and with a row of another shape beside it. */
 void fold_event(struct scene *scene);
 void check_story(struct scene *scene, int64_t next);
 /* After a write that ended in `result` at `base`: asks the store as a task does, and compares with what the result had promised. */
@@ -24,6 +26,9 @@ struct relay *relay_before(struct scene *scene, char relayed[512]);
 void go_through(struct scene *scene, const char *relayed);
 /* How many bytes a write of many rows sends once its statements are prepared. */
 size_t measure_write(struct scene *scene, struct relay *relay);
+/* A write into a network that is about to break. It ends well, UNKNOWN or as `other`, which it returns, and the story is resolved; n_done
+ * counts what was committed. */
+int write_into_break(struct scene *scene, struct relay *relay, int other, int *n_done);
 /* The server's machine vanishes: what is sent to it then is given up long before any time limit of statements. */
 void vanish_while_sending(struct scene *scene);
 /* Rows beside those of the story. */
