@@ -6,7 +6,7 @@ from measure import bare
 from memory import KNOWN_ROWS, rows_by_keys
 from pipeline import run_pipeline
 
-EVENTS = 1_000_000
+EVENTS = 2_000_000
 ACCOUNTS = 10_000
 PARTITIONS = (1, 4, 16, 64)
 KEYS = (10_000, 100_000, 1_000_000, 10_000_000)

@@ -5,6 +5,8 @@ machine's clock, and every event becomes a row of its own; so what PostgreSQL kn
 every single event, and nobody has to ask while it is measured. PostgreSQL takes that time as it begins to commit: the flush itself,
 alike for all sinks, comes on top.
 """
+import os
+
 from measure import run_program
 from peer import Peer
 from pipeline import ask, start_worker
@@ -16,7 +18,8 @@ QUICK_RATES = (10_000,)
 PEER_RATES = (1_000, 10_000)  # what it takes in at all
 SECONDS = 20
 SETTLE = 0.4      # of these seconds are left out, of sinks and producer alike: what is new, of either sink, is still being compiled
-WARM_UP = 10_000  # events/s, to warm the broker before all
+WARM_UP = (100_000, 10_000, 10_000)  # events/s, before all: the broker compiles itself for a minute, and holds a core meanwhile
+QUICK_WARM_UP = (100_000,)
 PARTITIONS = 4
 
 # The time column may be text.
@@ -73,13 +76,15 @@ def peer(bench, store, topic, rate, seconds):
 def measure_sink(bench, results, name, sink, rate, seconds):
     topic = bench.kafka.create_topic(bench.new_name("pace"), PARTITIONS)
     with bench.store("postgresql", track_commit_timestamp="on") as store:
+        os.sync()  # what earlier runs left to be written would be flushed in this one's transactions
         results.add_all(f"latency.{name}.{rate}", sink(bench, store, topic, rate, seconds))
     bench.kafka.delete_topic(topic)
 
 
 def measure(bench, results, options):
-    options.say("latency: warm-up")
-    measure_sink(bench, Results(), "warm-up", readside, WARM_UP, options.seconds)
+    for rate in WARM_UP if not options.quick else QUICK_WARM_UP:
+        options.say(f"latency: warm-up, {rate:,} events/s")
+        measure_sink(bench, Results(), "warm-up", readside, rate, options.seconds)
     for number in range(1, options.rounds + 1):
         for rate in RATES if not options.quick else QUICK_RATES:
             options.say(f"latency: {rate:,} events/s, round {number} of {options.rounds}")
