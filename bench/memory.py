@@ -3,8 +3,9 @@ from measure import run_program, with_password
 
 ROWS = 400_000
 BATCH = 30_000  # rows of a transaction, wherever rows from memory are measured: as many as the batches of distinct rows come to
-BATCHES = (100, 1_000, 10_000, 50_000)  # and these beside it
-KNOWN_ROWS = 200_000                    # where the number of keys is what changes
+BATCHES = (100, 1_000, 10_000, BATCH)
+PAIRS = 100  # of batches with positions and without, at most: neighbours that are compared
+KNOWN_ROWS = 200_000  # where the number of keys is what changes
 # Ways of the client library, the one that the driver goes first, into PostgreSQL two: for known rows and for new ones.
 WAYS = {
     "postgresql": ["unnest-partition", "insert", "unnest", "unnest-2", "unnest-hashed", "copy", "copy-merge", "pipelined", "row",
@@ -27,10 +28,10 @@ def bare_rows(store, kind, way, rows, batch):
     return run_program("bench/bare_rows", way, "127.0.0.1", server.port, store.database, rows, batch, env=environment)
 
 
-def driver(store, rows, batch, fence, *keys):
+def driver(store, rows, batch, mode="fence", *keys):
     if store.kind == "sqlite":
-        return run_program("bench/rows_bench", "sqlite", store.path, rows, batch, fence, *keys)
-    return run_program("bench/rows_bench", store.kind, store.server.uri(store.database), rows, batch, fence, *keys,
+        return run_program("bench/rows_bench", "sqlite", store.path, rows, batch, mode, *keys)
+    return run_program("bench/rows_bench", store.kind, store.server.uri(store.database), rows, batch, mode, *keys,
                        env=with_password(store.server))
 
 
@@ -42,8 +43,8 @@ def rows_by_keys(store, keys, rows=KNOWN_ROWS):
 
 
 def add(results, prefix, figures):
-    """Those in rows per second; a way that cannot do one says null."""
-    results.add_all(prefix, {name: figures.get(name) for name in ("new", "known", "read", "removed")})
+    """Those in rows per second, and shares; a way that cannot do one says null."""
+    results.add_all(prefix, {name: figures.get(name) for name in ("new", "known", "read", "removed", "new_of_free", "known_of_free")})
 
 
 def measure_store(bench, results, kind, rows, ways):
@@ -51,17 +52,15 @@ def measure_store(bench, results, kind, rows, ways):
         fewer = min(rows, FEWER.get((kind, way), rows))
         with bench.store(kind) as store:
             add(results, f"memory.{kind}.bare.{way}", bare_rows(store, kind, way, fewer, BATCH))
-    for fence in ("fence", "free"):
-        with bench.store(kind) as store:
-            add(results, f"memory.{kind}.driver.{fence}", driver(store, rows, BATCH, fence))
+    with bench.store(kind) as store:
+        add(results, f"memory.{kind}.driver", driver(store, rows, BATCH))
 
 
 def measure_batches(bench, results, kind, rows):
-    """One large transaction, or many, with positions and without; small ones get fewer rows."""
+    """One large transaction, or many, and what positions cost beside them."""
     for batch in BATCHES:
-        for fence, name in (("fence", "batch"), ("free", "free")):
-            with bench.store(kind) as store:
-                add(results, f"memory.{kind}.{name}.{batch}", driver(store, min(rows, batch * 100), batch, fence))
+        with bench.store(kind) as store:
+            add(results, f"memory.{kind}.batch.{batch}", driver(store, min(2 * rows, batch * 2 * PAIRS), batch, "paired"))
 
 
 def measure(bench, results, options):

@@ -81,8 +81,7 @@ def throughput_table(section):
 def memory_table(results):
     rows = []
     for kind, name in STORES.items():
-        prefixes = {f"**Readside's driver**, {name}": f"memory.{kind}.driver.fence", f"the same without positions, {name}":
-                    f"memory.{kind}.driver.free"}
+        prefixes = {f"**Readside's driver**, {name}": f"memory.{kind}.driver"}
         ways = [key.split(".")[3] for key in results.keys(rf"memory\.{kind}\.bare\..*\.new")]
         prefixes.update({f"{name} alone: {way}": f"memory.{kind}.bare.{way}" for way in ways})
         known = f"memory.{kind}.bare.{ways[0]}" if ways else ""
@@ -98,10 +97,9 @@ def batches_table(results):
     rows = []
     for kind, name in STORES.items():
         for key in results.keys(rf"memory\.{kind}\.batch\..*\.new"):
-            batch = key.split(".")[3]
-            known, free = f"memory.{kind}.batch.{batch}.known", f"memory.{kind}.free.{batch}"
-            rows.append([f"{name}, {int(batch):,} rows", spread(results, key), percent(results.ratio(key, f"{free}.new")),
-                         spread(results, known), percent(results.ratio(known, f"{free}.known"))])
+            prefix, batch = key.rpartition(".")[0], key.split(".")[3]
+            rows.append([f"{name}, {int(batch):,} rows"] + [cell for rate in ("new", "known") for cell in (
+                spread(results, f"{prefix}.{rate}"), percent(results.median(f"{prefix}.{rate}_of_free")))])
     return table(["", "new rows/s", "of those without positions", "known rows/s", "of those without positions"], rows)
 
 
@@ -156,7 +154,7 @@ TABLES = {"hot": throughput_table("hot"), "distinct": throughput_table("distinct
 # What a run must have measured to become the page.
 PAGE = [*(rf"{section}\.{kind}\.readside\.1\.events_per_second" for section in ("hot", "distinct") for kind in USUAL_STORES),
         *(rf"{section}\.{kind}\.peer\.1\.events_per_second" for section in ("hot", "distinct") for kind in ("postgresql", "mariadb")),
-        *(rf"memory\.{kind}\.driver\.fence\.known" for kind in USUAL_STORES),
+        *(rf"memory\.{kind}\.driver\.known" for kind in USUAL_STORES),
         r"costs\.rows-5\..*", r"latency\.peer\..*", r"growth\.size\.10000\..*", r"endurance\.peak_mib"]
 
 

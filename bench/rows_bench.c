@@ -1,13 +1,14 @@
 /*
  * rows_bench - how fast a store's driver writes rows that lie in memory: no Kafka, no parsing, folding not counted.
  *
- *     rows_bench KIND URI [ROWS [ROWS_A_BATCH [fence|free [KEYS]]]]
+ *     rows_bench KIND URI [ROWS [ROWS_A_BATCH [fence|paired [KEYS]]]]
  *
  * Distinct rows of the bank example's accounts: all new, all once more, all read by key, all removed. With KEYS so many are new, and
  * ROWS once more, spread over all of them, in rounds where there are more; then as many are read and removed. The password is
  * STORE_PASSWORD's. A batch's rows are of four partitions, all of whose positions move with them (drivers lock several in a statement
- * of its own); with "free" none does, which shows what the fence costs. Prints one line of JSON, in rows per second; cpu_seconds are
- * of what was written, the server's not among them.
+ * of its own). With "paired" one batch of two moves none, and tells with its neighbour what the fence costs: new_of_free and
+ * known_of_free are what remains of the speed without positions, the median of all pairs, for a machine's moods are those of both.
+ * Prints one line of JSON, in rows per second; cpu_seconds are of what was written, the server's not among them.
  */
 #include "accounts.h"
 #include "meter.h"
@@ -20,6 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { JSON_NUMBER = 32 };
+
 static const struct table tables[] = {ACCOUNTS_TABLE};
 
 struct bench {
@@ -28,8 +31,57 @@ struct bench {
     struct store_position positions[ACCOUNTS_PARTITIONS];
     struct store_move moves[ACCOUNTS_PARTITIONS]; /* of the batch that is folded */
     uint32_t n_found;
-    bool is_free;
+    struct pairs *pairs; /* NULL: all batches move positions */
 };
+
+/* ---- What the fence costs ---- */
+
+enum { MOST_PAIRS = 10000 };
+
+struct pairs {
+    uint32_t n_batches;
+    double seconds[2];         /* of the last batch with positions, and without */
+    double shares[MOST_PAIRS]; /* without / with */
+};
+
+static uint32_t n_pairs(const struct pairs *pairs)
+{
+    return pairs->n_batches / 2 < MOST_PAIRS ? pairs->n_batches / 2 : MOST_PAIRS;
+}
+
+/* With, without, without, with: what changes steadily is for and against both. */
+static bool is_free(const struct pairs *pairs)
+{
+    return pairs != NULL && (pairs->n_batches + 1) / 2 % 2 == 1;
+}
+
+static void count_batch(struct pairs *pairs, double seconds)
+{
+    pairs->seconds[is_free(pairs)] = seconds;
+    if (pairs->n_batches++ % 2 == 1 && pairs->n_batches / 2 <= MOST_PAIRS)
+        pairs->shares[pairs->n_batches / 2 - 1] = pairs->seconds[1] / pairs->seconds[0];
+}
+
+static int by_share(const void *a, const void *b)
+{
+    double first = *(const double *)a, second = *(const double *)b;
+
+    return (first > second) - (first < second);
+}
+
+/* The median as JSON, null where there is none, and the next pairs are others. */
+static void end_pairs(struct pairs *pairs, char ret_share[JSON_NUMBER])
+{
+    uint32_t n = pairs == NULL ? 0 : n_pairs(pairs);
+
+    snprintf(ret_share, JSON_NUMBER, "null");
+    if (n > 0) {
+        qsort(pairs->shares, n, sizeof *pairs->shares, by_share);
+        snprintf(ret_share, JSON_NUMBER, "%.4f", (pairs->shares[(n - 1) / 2] + pairs->shares[n / 2]) / 2);
+    }
+    if (pairs != NULL)
+        pairs->n_batches = 0;
+}
 
 static void finish(struct bench *bench, int result, const struct error *error)
 {
@@ -137,7 +189,7 @@ static size_t list_moves(const struct bench *bench, struct store_move ret_moves[
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < ACCOUNTS_PARTITIONS && !bench->is_free; i++)
+    for (size_t i = 0; i < ACCOUNTS_PARTITIONS && !is_free(bench->pairs); i++)
         if (bench->moves[i].events > 0)
             ret_moves[n++] = bench->moves[i];
     return n;
@@ -148,10 +200,13 @@ static void write_batch(void *context, const struct account *accounts, uint32_t 
     struct bench *bench = context;
     struct store_move moves[ACCOUNTS_PARTITIONS];
     struct store_write write = {.moves = moves, .n_moves = list_moves(bench, moves), .batch = bench->batch};
+    double began = meter_now();
     struct error error;
 
     (void)accounts, (void)n;
     finish(bench, store_start_write(bench->store, &write, &error), &error);
+    if (bench->pairs != NULL)
+        count_batch(bench->pairs, meter_now() - began);
     for (size_t i = 0; i < write.n_moves; i++)
         bench->positions[moves[i].partition].next_offset = moves[i].next;
 }
@@ -210,15 +265,19 @@ static void open_store(struct bench *bench, const char *kind, const char *uri)
 /* n_keys 0: as many as rows, met in order. */
 static void measure(struct bench *bench, struct accounts_run *run, uint32_t n_rows, uint32_t n_keys)
 {
+    char new_of_free[JSON_NUMBER], known_of_free[JSON_NUMBER];
     double new, known, found, removed, cpu_seconds;
 
     run->n_rows = n_keys == 0 ? n_rows : n_keys;
     new = accounts_write_all(run);
+    end_pairs(bench->pairs, new_of_free);
     run->n_rows = 1; /* one that is known: from now on the driver expects such rows */
     (void)accounts_write_all(run);
+    end_pairs(bench->pairs, known_of_free);
     run->n_rows = n_rows;
     run->n_keys = n_keys;
     known = accounts_write_all(run);
+    end_pairs(bench->pairs, known_of_free);
     cpu_seconds = run->cpu_seconds;
     if (n_keys > 0 && n_keys < n_rows)
         run->n_rows = n_keys;
@@ -231,25 +290,26 @@ static void measure(struct bench *bench, struct accounts_run *run, uint32_t n_ro
     run->write = write_batch;
     removed = accounts_write_all(run);
     printf("{\"rows\": %" PRIu32 ", \"keys\": %" PRIu32 ", \"batch\": %" PRIu32 ", \"new\": %.0f, \"known\": %.0f, "
-           "\"read\": %.0f, \"removed\": %.0f, \"cpu_seconds\": %.4f}\n",
-           n_rows, n_keys == 0 ? n_rows : n_keys, run->n_batch, new, known, found, removed, cpu_seconds);
+           "\"read\": %.0f, \"removed\": %.0f, \"new_of_free\": %s, \"known_of_free\": %s, \"cpu_seconds\": %.4f}\n",
+           n_rows, n_keys == 0 ? n_rows : n_keys, run->n_batch, new, known, found, removed, new_of_free, known_of_free, cpu_seconds);
 }
 
 int main(int argc, char **argv)
 {
     struct batch_limits limits = {.max_rows = 1000000, .max_bytes = 1 << 30};
     struct bench bench = {.batch = batch_new(tables, 1, &limits, 1)};
+    static struct pairs pairs;
     struct accounts_run run = {.prepare = fold_upserts, .write = write_batch, .context = &bench};
     uint32_t n_rows;
 
-    if (argc < 3 || argc > 7 || (argc > 5 && strcmp(argv[5], "fence") != 0 && strcmp(argv[5], "free") != 0)) {
-        fprintf(stderr, "usage: rows_bench KIND URI [ROWS [ROWS_A_BATCH [fence|free [KEYS]]]]\n");
+    if (argc < 3 || argc > 7 || (argc > 5 && strcmp(argv[5], "fence") != 0 && strcmp(argv[5], "paired") != 0)) {
+        fprintf(stderr, "usage: rows_bench KIND URI [ROWS [ROWS_A_BATCH [fence|paired [KEYS]]]]\n");
         return 2;
     }
     if (bench.batch == NULL)
         die("out of memory");
     run.n_batch = meter_count(argc > 4 ? argv[4] : NULL, ACCOUNTS_BATCH);
-    bench.is_free = argc > 5 && strcmp(argv[5], "free") == 0;
+    bench.pairs = argc > 5 && strcmp(argv[5], "paired") == 0 ? &pairs : NULL;
     n_rows = meter_count(argc > 3 ? argv[3] : NULL, ACCOUNTS_ROWS);
     open_store(&bench, argv[1], argv[2]);
     measure(&bench, &run, n_rows, meter_count(argc > 6 ? argv[6] : NULL, 0));

@@ -54,7 +54,7 @@ def naive(bench, results, section, topic, events):
 def from_memory(bench, results, section, kind, rows):
     """The same rows without Kafka: what the store can take."""
     with bench.store(kind) as store:
-        found = driver(store, rows, BATCH, "fence")
+        found = driver(store, rows, BATCH)
     results.add(f"{section}.{kind}.memory.events_per_second", found["new"])
 
 

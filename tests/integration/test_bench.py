@@ -31,7 +31,7 @@ def test_each_section_has_its_figures(measured):
     figures = json.loads(path.read_text())["figures"]
     for key in ("hot.limit.fold.events_per_second", "hot.postgresql.readside.1.events_per_second", "hot.sqlite.readside.2.peak_mib",
                 "hot.postgresql.readside.1.round_trips_per_batch", "memory.postgresql.bare.unnest-partition.new",
-                "memory.sqlite.driver.fence.known", "endurance.steady_mib.10", "distinct.sqlite.memory.events_per_second",
+                "memory.sqlite.driver.known", "endurance.steady_mib.10", "distinct.sqlite.memory.events_per_second",
                 "costs.reads-warm.events_per_second", "latency.readside.10000.p99_ms", "growth.partitions.64.readside.task_peak_mib",
                 "growth.keys.10000.memory.known"):
         assert figures[key]["min"] <= figures[key]["median"] <= figures[key]["max"] and figures[key]["median"] > 0, key
@@ -50,8 +50,14 @@ def test_rows_from_memory_move_the_positions_of_several_partitions(tmp_path):
     said, positions, rows = rows_bench(tmp_path / "fence.db", 3000, 1000)
     assert said["rows"] == 3000 and min(said[name] for name in ("new", "known", "read", "removed")) > 0
     assert len(positions) == 4 and min(positions) > 0 and sum(positions) == 3 * 3000 + 1 and rows == 0
-    said, positions, rows = rows_bench(tmp_path / "free.db", 3000, 1000, "free")
-    assert positions == [0, 0, 0, 0] and rows == 0
+    assert said["new_of_free"] is None and said["known_of_free"] is None
+
+
+def test_rows_from_memory_without_positions_in_one_batch_of_two(tmp_path):
+    """New rows, known ones and removals are three times four batches; the one row between them begins with the first's position."""
+    said, positions, rows = rows_bench(tmp_path / "paired.db", 4000, 1000, "paired")
+    assert sum(positions) == 3 * 2000 + 1 and rows == 0
+    assert said["new_of_free"] > 0 and said["known_of_free"] > 0
 
 
 @pytest.mark.parametrize("store, way", [("mariadb", "array"), ("mariadb", "text"), ("mysql", "prepared"), ("mysql", "text")], indirect=["store"])
@@ -76,7 +82,7 @@ def test_rows_from_memory_go_round_over_as_many_keys(tmp_path, keys):
 def with_peer(path, folder):
     document = json.loads(path.read_text())
     for key in [f"{section}.{kind}.{who}.1.events_per_second" for section in ("hot", "distinct") for kind in ("postgresql", "mariadb")
-                for who in ("peer", "readside")] + ["memory.mariadb.driver.fence.known", "latency.peer.10000.p50_ms"]:
+                for who in ("peer", "readside")] + ["memory.mariadb.driver.known", "latency.peer.10000.p50_ms"]:
         document["figures"].setdefault(key, {"samples": [1]})
     changed = folder / "with_peer.json"
     changed.write_text(json.dumps(document))
