@@ -4,7 +4,7 @@ from measure import run_program, with_password
 ROWS = 400_000
 BATCH = 30_000  # rows of a transaction, wherever rows from memory are measured: as many as the batches of distinct rows come to
 BATCHES = (100, 1_000, 10_000, BATCH)
-PAIRS = 100  # of batches with positions and without, at most: neighbours that are compared
+MOST_BATCHES = 200  # of those with positions and without that are compared, where that many come to twice the rows at most
 KNOWN_ROWS = 200_000  # where the number of keys is what changes
 # Ways of the client library, the one that the driver goes first, into PostgreSQL two: for known rows and for new ones.
 WAYS = {
@@ -44,7 +44,7 @@ def rows_by_keys(store, keys, rows=KNOWN_ROWS):
 
 def add(results, prefix, figures):
     """Those in rows per second, and shares; a way that cannot do one says null."""
-    results.add_all(prefix, {name: figures.get(name) for name in ("new", "known", "read", "removed", "new_of_free", "known_of_free")})
+    results.add_all(prefix, {name: figures.get(name) for name in ("new", "known", "read", "removed", "new_share", "known_share")})
 
 
 def measure_store(bench, results, kind, rows, ways):
@@ -60,7 +60,7 @@ def measure_batches(bench, results, kind, rows):
     """One large transaction, or many, and what positions cost beside them."""
     for batch in BATCHES:
         with bench.store(kind) as store:
-            add(results, f"memory.{kind}.batch.{batch}", driver(store, min(2 * rows, batch * 2 * PAIRS), batch, "paired"))
+            add(results, f"memory.{kind}.batch.{batch}", driver(store, min(2 * rows, batch * MOST_BATCHES), batch, "paired"))
 
 
 def measure(bench, results, options):

@@ -99,7 +99,7 @@ def batches_table(results):
         for key in results.keys(rf"memory\.{kind}\.batch\..*\.new"):
             prefix, batch = key.rpartition(".")[0], key.split(".")[3]
             rows.append([f"{name}, {int(batch):,} rows"] + [cell for rate in ("new", "known") for cell in (
-                spread(results, f"{prefix}.{rate}"), percent(results.median(f"{prefix}.{rate}_of_free")))])
+                spread(results, f"{prefix}.{rate}"), percent(results.median(f"{prefix}.{rate}_share")))])
     return table(["", "new rows/s", "of those without positions", "known rows/s", "of those without positions"], rows)
 
 

@@ -6,9 +6,9 @@
  * Distinct rows of the bank example's accounts: all new, all once more, all read by key, all removed. With KEYS so many are new, and
  * ROWS once more, spread over all of them, in rounds where there are more; then as many are read and removed. The password is
  * STORE_PASSWORD's. A batch's rows are of four partitions, all of whose positions move with them (drivers lock several in a statement
- * of its own). With "paired" one batch of two moves none, and tells with its neighbour what the fence costs: new_of_free and
- * known_of_free are what remains of the speed without positions, the median of all pairs, for a machine's moods are those of both.
- * Prints one line of JSON, in rows per second; cpu_seconds are of what was written, the server's not among them.
+ * of its own). With "paired" every second batch moves none: the rates are of those that do, and new_share and known_share what these
+ * keep of the others' speed. Prints one line of JSON, in rows per second; cpu_seconds are of all that was written, the server's not
+ * among them.
  */
 #include "accounts.h"
 #include "meter.h"
@@ -21,9 +21,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { JSON_NUMBER = 32 };
-
 static const struct table tables[] = {ACCOUNTS_TABLE};
+
+enum { MOST_QUARTETS = 5000 };
+
+/* Batches with positions and without: with, without, without, with. What changes steadily is for and against both, and a machine's
+ * moods last longer than a quartet. */
+struct comparison {
+    uint32_t n_batches;
+    double rows, seconds;         /* of all batches with positions */
+    double quartet[2];            /* seconds a row, with positions and without */
+    double shares[MOST_QUARTETS]; /* of the speed without positions */
+};
 
 struct bench {
     struct store *store;
@@ -31,57 +40,8 @@ struct bench {
     struct store_position positions[ACCOUNTS_PARTITIONS];
     struct store_move moves[ACCOUNTS_PARTITIONS]; /* of the batch that is folded */
     uint32_t n_found;
-    struct pairs *pairs; /* NULL: all batches move positions */
+    struct comparison *comparison; /* NULL: all batches move positions */
 };
-
-/* ---- What the fence costs ---- */
-
-enum { MOST_PAIRS = 10000 };
-
-struct pairs {
-    uint32_t n_batches;
-    double seconds[2];         /* of the last batch with positions, and without */
-    double shares[MOST_PAIRS]; /* without / with */
-};
-
-static uint32_t n_pairs(const struct pairs *pairs)
-{
-    return pairs->n_batches / 2 < MOST_PAIRS ? pairs->n_batches / 2 : MOST_PAIRS;
-}
-
-/* With, without, without, with: what changes steadily is for and against both. */
-static bool is_free(const struct pairs *pairs)
-{
-    return pairs != NULL && (pairs->n_batches + 1) / 2 % 2 == 1;
-}
-
-static void count_batch(struct pairs *pairs, double seconds)
-{
-    pairs->seconds[is_free(pairs)] = seconds;
-    if (pairs->n_batches++ % 2 == 1 && pairs->n_batches / 2 <= MOST_PAIRS)
-        pairs->shares[pairs->n_batches / 2 - 1] = pairs->seconds[1] / pairs->seconds[0];
-}
-
-static int by_share(const void *a, const void *b)
-{
-    double first = *(const double *)a, second = *(const double *)b;
-
-    return (first > second) - (first < second);
-}
-
-/* The median as JSON, null where there is none, and the next pairs are others. */
-static void end_pairs(struct pairs *pairs, char ret_share[JSON_NUMBER])
-{
-    uint32_t n = pairs == NULL ? 0 : n_pairs(pairs);
-
-    snprintf(ret_share, JSON_NUMBER, "null");
-    if (n > 0) {
-        qsort(pairs->shares, n, sizeof *pairs->shares, by_share);
-        snprintf(ret_share, JSON_NUMBER, "%.4f", (pairs->shares[(n - 1) / 2] + pairs->shares[n / 2]) / 2);
-    }
-    if (pairs != NULL)
-        pairs->n_batches = 0;
-}
 
 static void finish(struct bench *bench, int result, const struct error *error)
 {
@@ -89,6 +49,50 @@ static void finish(struct bench *bench, int result, const struct error *error)
 
     must(result, error);
     must(store_finish(bench->store, &failure), &failure);
+}
+
+/* ---- What the fence costs ---- */
+
+static bool is_without_positions(const struct comparison *comparison)
+{
+    return comparison != NULL && (comparison->n_batches + 1) / 2 % 2 == 1;
+}
+
+static void count_batch(struct comparison *comparison, uint32_t n_rows, double seconds)
+{
+    bool is_without = is_without_positions(comparison);
+
+    if (comparison == NULL)
+        return;
+    comparison->quartet[is_without] += seconds / n_rows;
+    comparison->rows += is_without ? 0 : n_rows;
+    comparison->seconds += is_without ? 0 : seconds;
+    if (++comparison->n_batches % 4 != 0)
+        return;
+    if (comparison->n_batches / 4 <= MOST_QUARTETS)
+        comparison->shares[comparison->n_batches / 4 - 1] = comparison->quartet[1] / comparison->quartet[0];
+    comparison->quartet[0] = comparison->quartet[1] = 0;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double first = *(const double *)a, second = *(const double *)b;
+
+    return (first > second) - (first < second);
+}
+
+/* The median of all quartets as JSON, null where there is none. */
+static void print_share(struct comparison *comparison, char *ret_text, size_t size)
+{
+    uint32_t n = comparison == NULL ? 0 : comparison->n_batches / 4;
+
+    if (n > MOST_QUARTETS)
+        n = MOST_QUARTETS;
+    snprintf(ret_text, size, "null");
+    if (n == 0)
+        return;
+    qsort(comparison->shares, n, sizeof *comparison->shares, by_value);
+    snprintf(ret_text, size, "%.4f", (comparison->shares[(n - 1) / 2] + comparison->shares[n / 2]) / 2);
 }
 
 /* ---- Before the clock runs ---- */
@@ -189,7 +193,7 @@ static size_t list_moves(const struct bench *bench, struct store_move ret_moves[
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < ACCOUNTS_PARTITIONS && !is_free(bench->pairs); i++)
+    for (size_t i = 0; i < ACCOUNTS_PARTITIONS && !is_without_positions(bench->comparison); i++)
         if (bench->moves[i].events > 0)
             ret_moves[n++] = bench->moves[i];
     return n;
@@ -203,10 +207,9 @@ static void write_batch(void *context, const struct account *accounts, uint32_t 
     double began = meter_now();
     struct error error;
 
-    (void)accounts, (void)n;
+    (void)accounts;
     finish(bench, store_start_write(bench->store, &write, &error), &error);
-    if (bench->pairs != NULL)
-        count_batch(bench->pairs, meter_now() - began);
+    count_batch(bench->comparison, n, meter_now() - began);
     for (size_t i = 0; i < write.n_moves; i++)
         bench->positions[moves[i].partition].next_offset = moves[i].next;
 }
@@ -262,22 +265,37 @@ static void open_store(struct bench *bench, const char *kind, const char *uri)
     finish(bench, store_start_claim(bench->store, bench->positions, ACCOUNTS_PARTITIONS, &error), &error);
 }
 
+struct phase {
+    double rate; /* rows a second */
+    char share[16];
+};
+
+static struct phase write_all(struct bench *bench, struct accounts_run *run)
+{
+    struct comparison *comparison = bench->comparison;
+    struct phase phase = {.rate = accounts_write_all(run)};
+
+    print_share(comparison, phase.share, sizeof phase.share);
+    if (comparison != NULL) {
+        phase.rate = comparison->rows / comparison->seconds;
+        *comparison = (struct comparison){0};
+    }
+    return phase;
+}
+
 /* n_keys 0: as many as rows, met in order. */
 static void measure(struct bench *bench, struct accounts_run *run, uint32_t n_rows, uint32_t n_keys)
 {
-    char new_of_free[JSON_NUMBER], known_of_free[JSON_NUMBER];
-    double new, known, found, removed, cpu_seconds;
+    struct phase new, known, removed;
+    double found, cpu_seconds;
 
     run->n_rows = n_keys == 0 ? n_rows : n_keys;
-    new = accounts_write_all(run);
-    end_pairs(bench->pairs, new_of_free);
+    new = write_all(bench, run);
     run->n_rows = 1; /* one that is known: from now on the driver expects such rows */
-    (void)accounts_write_all(run);
-    end_pairs(bench->pairs, known_of_free);
+    (void)write_all(bench, run);
     run->n_rows = n_rows;
     run->n_keys = n_keys;
-    known = accounts_write_all(run);
-    end_pairs(bench->pairs, known_of_free);
+    known = write_all(bench, run);
     cpu_seconds = run->cpu_seconds;
     if (n_keys > 0 && n_keys < n_rows)
         run->n_rows = n_keys;
@@ -288,17 +306,18 @@ static void measure(struct bench *bench, struct accounts_run *run, uint32_t n_ro
         die("%" PRIu32 " rows are there, %" PRIu32 " were written", bench->n_found, run->n_rows);
     run->prepare = fold_drops;
     run->write = write_batch;
-    removed = accounts_write_all(run);
+    removed = write_all(bench, run);
     printf("{\"rows\": %" PRIu32 ", \"keys\": %" PRIu32 ", \"batch\": %" PRIu32 ", \"new\": %.0f, \"known\": %.0f, "
-           "\"read\": %.0f, \"removed\": %.0f, \"new_of_free\": %s, \"known_of_free\": %s, \"cpu_seconds\": %.4f}\n",
-           n_rows, n_keys == 0 ? n_rows : n_keys, run->n_batch, new, known, found, removed, new_of_free, known_of_free, cpu_seconds);
+           "\"read\": %.0f, \"removed\": %.0f, \"new_share\": %s, \"known_share\": %s, \"cpu_seconds\": %.4f}\n",
+           n_rows, n_keys == 0 ? n_rows : n_keys, run->n_batch, new.rate, known.rate, found, removed.rate, new.share,
+           known.share, cpu_seconds);
 }
 
 int main(int argc, char **argv)
 {
     struct batch_limits limits = {.max_rows = 1000000, .max_bytes = 1 << 30};
     struct bench bench = {.batch = batch_new(tables, 1, &limits, 1)};
-    static struct pairs pairs;
+    static struct comparison comparison;
     struct accounts_run run = {.prepare = fold_upserts, .write = write_batch, .context = &bench};
     uint32_t n_rows;
 
@@ -309,7 +328,7 @@ int main(int argc, char **argv)
     if (bench.batch == NULL)
         die("out of memory");
     run.n_batch = meter_count(argc > 4 ? argv[4] : NULL, ACCOUNTS_BATCH);
-    bench.pairs = argc > 5 && strcmp(argv[5], "paired") == 0 ? &pairs : NULL;
+    bench.comparison = argc > 5 && strcmp(argv[5], "paired") == 0 ? &comparison : NULL;
     n_rows = meter_count(argc > 3 ? argv[3] : NULL, ACCOUNTS_ROWS);
     open_store(&bench, argv[1], argv[2]);
     measure(&bench, &run, n_rows, meter_count(argc > 6 ? argv[6] : NULL, 0));
