@@ -13,7 +13,7 @@ def counted(store):
 
 
 def measure(bench, results, options):
-    events = options.events or EVENTS // (20 if options.quick else 1)
+    events = options.events or EVENTS // (40 if options.quick else 1)
     options.say(f"endurance: {events:,} events")
     topic = bench.topic(events, ACCOUNTS)
     with bench.store("postgresql") as store:

@@ -17,6 +17,7 @@ RATES = (1_000, 10_000, 100_000)
 QUICK_RATES = (10_000,)
 PEER_RATES = (1_000, 10_000)  # what it takes in at all
 SECONDS = 20
+QUICK_SECONDS = 10
 SETTLE = 0.4      # of these seconds are left out, of sinks and producer alike: what is new, of either sink, is still being compiled
 WARM_UP = (100_000, 10_000, 10_000)  # events/s, before all: the broker compiles itself for a minute, and holds a core meanwhile
 QUICK_WARM_UP = (100_000,)

@@ -39,7 +39,7 @@ def read_options():
     parser.add_argument("--rounds", type=int, help="how often all is measured in turn (default 3; quick: 1)")
     parser.add_argument("--events", type=int, help="instead of the usual number of each section")
     parser.add_argument("--accounts", type=int, help="of hot and distinct")
-    parser.add_argument("--seconds", type=int, default=latency.SECONDS, help="of latency, at each rate (default %(default)s)")
+    parser.add_argument("--seconds", type=int, help=f"of latency, at each rate (default {latency.SECONDS}; quick: {latency.QUICK_SECONDS})")
     parser.add_argument("--no-peer", dest="peers", action="store_false", help="without the peer and what is written by hand")
     parser.add_argument("--json", metavar="FILE", help="all samples, by keys that stay")
     parser.add_argument("--docs", action="store_true", help="rewrite the tables and charts of docs/performance.md")
@@ -52,6 +52,7 @@ def read_options():
     options.sections = options.sections or list(SECTIONS)
     options.stores = options.stores or report.USUAL_STORES
     options.rounds = options.rounds or (1 if options.quick else 3)
+    options.seconds = options.seconds or (latency.QUICK_SECONDS if options.quick else latency.SECONDS)
     options.peer_rounds = min(options.rounds, 3)
     began = time.monotonic()
     options.say = lambda text: print(f"[{time.monotonic() - began:6.0f} s] {text}", file=sys.stderr, flush=True)
