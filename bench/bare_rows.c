@@ -244,8 +244,8 @@ static void connect_to(struct writer *writer, char **argv)
     run_sql(writer, "SET SESSION autocommit = 0");
     run_sql(writer, "DROP TABLE IF EXISTS bare");
     run_sql(writer, "CREATE TABLE bare (account VARCHAR(120) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PRIMARY KEY, owner LONGTEXT "
-                    "NOT NULL DEFAULT (''), balance DECIMAL(20, 2) NOT NULL, events BIGINT NOT NULL, opened_at DATETIME(6), updated_at DATETIME(6)) "
-                    "ENGINE = InnoDB");
+                    "NOT NULL DEFAULT (''), balance DECIMAL(20, 2) NOT NULL, events BIGINT NOT NULL, opened_at DATETIME(6), "
+                    "updated_at DATETIME(6)) ENGINE = InnoDB");
 }
 
 static void set_up(struct writer *writer)

@@ -81,9 +81,9 @@ def throughput_table(section):
 def memory_table(results):
     rows = []
     for kind, name in STORES.items():
-        prefixes = {f"**Readside's driver**, {name}": f"memory.{kind}.driver"}
         ways = [key.split(".")[3] for key in results.keys(rf"memory\.{kind}\.bare\..*\.new")]
-        prefixes.update({f"{name} alone: {way}": f"memory.{kind}.bare.{way}" for way in ways})
+        prefixes = {f"**Readside's driver**, {name}": f"memory.{kind}.driver",
+                    **{f"{name} alone: {way}": f"memory.{kind}.bare.{way}" for way in ways}}
         known = f"memory.{kind}.bare.{ways[0]}" if ways else ""
         new = f"memory.{kind}.bare.insert" if "insert" in ways else known
         for label, prefix in prefixes.items():
@@ -98,8 +98,9 @@ def batches_table(results):
     for kind, name in STORES.items():
         for key in results.keys(rf"memory\.{kind}\.batch\..*\.new"):
             prefix, batch = key.rpartition(".")[0], key.split(".")[3]
-            rows.append([f"{name}, {int(batch):,} rows"] + [cell for rate in ("new", "known") for cell in (
-                spread(results, f"{prefix}.{rate}"), percent(results.median(f"{prefix}.{rate}_share")))])
+            rows.append([f"{name}, {int(batch):,} rows",
+                         spread(results, f"{prefix}.new"), percent(results.median(f"{prefix}.new_share")),
+                         spread(results, f"{prefix}.known"), percent(results.median(f"{prefix}.known_share"))])
     return table(["", "new rows/s", "of those without positions", "known rows/s", "of those without positions"], rows)
 
 
