@@ -2,14 +2,16 @@
 import contextlib
 import json
 import os
+import pathlib
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 
 import pytest
 
-from process import BUILD, ROOT
+from process import BUILD, ROOT, Process, eventually, give_away, temporary_folder
 
 # Not scripts/bench, which would make the build that is tested anew with other flags.
 SUITE = ["/usr/bin/python3", ROOT / "bench" / "suite.py"]
@@ -36,6 +38,34 @@ def test_each_section_has_its_figures(measured):
                 "growth.keys.10000.memory.known"):
         assert figures[key]["min"] <= figures[key]["median"] <= figures[key]["max"] and figures[key]["median"] > 0, key
     assert "| **Readside into PostgreSQL**, 1 task |" in said
+
+
+def processes_with(variable):
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):  # it has ended, or is not ours
+            if variable.encode() in path.read_bytes().split(b"\0"):
+                found.append(path.parent.name)
+    return found
+
+
+@pytest.mark.parametrize("number, to", [(signal.SIGINT, "as Ctrl-C does"), (signal.SIGTERM, "to it alone")])
+def test_who_interrupts_it_finds_nothing_left_behind(number, to):
+    folder = temporary_folder("interrupted")
+    bench = Process("bench", folder)
+    (folder / "tmp").mkdir(mode=0o777)
+    give_away(folder / "tmp")
+    bench.spawn(["/usr/bin/env", "--default-signal=INT", *SUITE, "hot", "--quick", "--no-peer", "--store", "postgresql", "--events", "2000",
+                 "--accounts", "100"], cwd=ROOT,
+                env={**os.environ, "READSIDE_BUILD": str(BUILD), "TMPDIR": str(folder / "tmp")})
+    try:
+        eventually(lambda: list((folder / "tmp").glob("*/worker*/worker.log")), 120, "the bench runs a worker")
+        (os.killpg if "Ctrl-C" in to else os.kill)(bench.pid, number)
+        assert bench.wait() == 128 + number, bench.tail()
+        assert not list((folder / "tmp").iterdir()) and "Traceback" not in bench.text()
+        assert not processes_with(f"TMPDIR={folder / 'tmp'}")
+    finally:
+        bench.remove()
 
 
 def rows_bench(path, *arguments):

@@ -79,7 +79,7 @@ class Process:
         with open(self.log, "ab") as log:
             self.popen = subprocess.Popen(
                 [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                start_new_session=self.outlive,
+                start_new_session=True,  # Ctrl-C is for who started it, who still needs the servers to tidy up
                 preexec_fn=None if self.outlive else lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL), **popen)
         return self
 
