@@ -1,14 +1,16 @@
 /*
  * bare_rows - the limit to compare rows_bench with: the same rows into a MySQL or MariaDB server by its client library alone.
  *
- *     bare_rows array|prepared|text HOST PORT DATABASE [ROWS [ROWS_A_BATCH [ROWS_A_STATEMENT]]]
+ *     bare_rows WAY HOST PORT DATABASE [ROWS [ROWS_A_BATCH [ROWS_A_STATEMENT]]]
  *
- * All rows new, then all of them once more. A table of its own without a partition, no positions; a transaction a batch, which its
- * first statement begins (autocommit is off), so that no round trip does.
+ * All rows new, then all of them once more. A table of its own, no positions; a transaction a batch, which its first statement begins
+ * (autocommit is off), so that no round trip does.
  *
- *     array     array binding (MariaDB, by its own client library): what Readside sends to MariaDB, without its partition
- *     prepared  a statement of many rows, prepared once
- *     text      a statement of many rows, printed while the server works on the one before: what Readside sends to MySQL
+ *     array-partition  array binding (MariaDB, by its own client library), with the partition and its check: what Readside sends there
+ *     array            the same without the partition
+ *     prepared         a statement of many rows, prepared once
+ *     text             a statement of many rows, printed while the server works on the one before: what Readside sends to MySQL, without
+ *                      its partition
  *
  * Laying out what a statement takes counts, making the rows does not. The user is STORE_USER's, the password STORE_PASSWORD's.
  * Prints one line of JSON, in rows per second.
@@ -28,6 +30,10 @@
 #include <time.h>
 
 #define HEAD "INSERT INTO bare (account, balance, events, updated_at) VALUES "
+#define HEAD_PARTITION "INSERT INTO bare (account, balance, events, updated_at, readside_partition) VALUES "
+#define CHECK_PARTITION ", readside_partition = IF(bare.readside_partition = VALUES(readside_partition), VALUES(readside_partition), NULL)"
+
+enum { MOST_COLUMNS = N_ACCOUNTS_WRITTEN + 1 }; /* the partition is the last */
 
 struct writer;
 
@@ -35,7 +41,7 @@ struct way {
     const char *name;
     void (*write)(struct writer *writer, const struct account *accounts, uint32_t n); /* one statement */
     uint32_t n_statement; /* rows of a statement, unless told otherwise: what the driver sends */
-    bool is_array, is_text;
+    bool is_array, is_text, has_partition;
 };
 
 struct writer {
@@ -49,6 +55,7 @@ struct writer {
     unsigned long *sizes;
     long long *events;
     MYSQL_TIME *times;
+    int *partitions;
     /* Text: what is printed, and what the server works on. */
     struct buffer sql, sent;
     bool is_under_way;
@@ -91,10 +98,12 @@ static void prepare(struct writer *writer, uint32_t n_rows)
 {
     struct buffer sql = BUFFER_INIT;
 
-    buffer_puts(&sql, HEAD);
-    for (uint32_t i = 0; i < n_rows; i++)
-        buffer_puts(&sql, i == 0 ? "(?,?,?,?)" : ",(?,?,?,?)");
+    buffer_puts(&sql, writer->way->has_partition ? HEAD_PARTITION "(?,?,?,?,?)" : HEAD "(?,?,?,?)");
+    for (uint32_t i = 1; i < n_rows; i++)
+        buffer_puts(&sql, ",(?,?,?,?)");
     buffer_puts(&sql, tail(writer));
+    if (writer->way->has_partition)
+        buffer_puts(&sql, CHECK_PARTITION);
     writer->statement = mysql_stmt_init(writer->connection);
     if (buffer_failed(&sql) || writer->statement == NULL)
         die("out of memory");
@@ -168,6 +177,11 @@ static void by_array(struct writer *writer, const struct account *accounts, uint
     for (uint32_t c = 0; c < N_ACCOUNTS_WRITTEN; c++)
         bind_column(&writer->binds[c], c, writer->data + (size_t)c * n, writer->sizes + (size_t)c * n);
     writer->binds[EVENTS].buffer = writer->events; /* numbers lie in the array itself */
+    if (writer->way->has_partition) {
+        for (uint32_t i = 0; i < n; i++)
+            writer->partitions[i] = accounts[i].partition;
+        writer->binds[N_ACCOUNTS_WRITTEN] = (MYSQL_BIND){.buffer_type = MYSQL_TYPE_LONG, .buffer = writer->partitions};
+    }
     if (mysql_stmt_attr_set(writer->statement, STMT_ATTR_ARRAY_SIZE, &size) != 0 ||
         mysql_stmt_bind_param(writer->statement, writer->binds) != 0 || mysql_stmt_execute(writer->statement) != 0)
         fail(writer);
@@ -208,6 +222,7 @@ static void by_text(struct writer *writer, const struct account *accounts, uint3
 }
 
 static const struct way ways[] = {
+    {"array-partition", by_array, .n_statement = 8192, .is_array = true, .has_partition = true},
     {"array", by_array, .n_statement = 8192, .is_array = true},
     {"prepared", by_prepared, .n_statement = 512},
     {"text", by_text, .n_statement = 512, .is_text = true},
@@ -246,17 +261,20 @@ static void connect_to(struct writer *writer, char **argv)
     run_sql(writer, "CREATE TABLE bare (account VARCHAR(120) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PRIMARY KEY, owner LONGTEXT "
                     "NOT NULL DEFAULT (''), balance DECIMAL(20, 2) NOT NULL, events BIGINT NOT NULL, opened_at DATETIME(6), "
                     "updated_at DATETIME(6)) ENGINE = InnoDB");
+    if (writer->way->has_partition)
+        run_sql(writer, "ALTER TABLE bare ADD readside_partition INT NOT NULL");
 }
 
 static void set_up(struct writer *writer)
 {
     size_t n = writer->n_statement;
 
-    writer->binds = allocate(n * N_ACCOUNTS_WRITTEN, sizeof *writer->binds);
+    writer->binds = allocate(n * MOST_COLUMNS, sizeof *writer->binds);
     writer->data = allocate(n * N_ACCOUNTS_WRITTEN, sizeof *writer->data);
     writer->sizes = allocate(n * N_ACCOUNTS_WRITTEN, sizeof *writer->sizes);
     writer->events = allocate(n, sizeof *writer->events);
     writer->times = allocate(n, sizeof *writer->times);
+    writer->partitions = allocate(n, sizeof *writer->partitions);
     if (!writer->way->is_text)
         prepare(writer, writer->way->is_array ? 1 : writer->n_statement);
 }
@@ -273,6 +291,7 @@ static void tear_down(struct writer *writer)
     free(writer->sizes);
     free(writer->events);
     free(writer->times);
+    free(writer->partitions);
 }
 
 static int64_t ask(const struct writer *writer, const char *sql)
@@ -305,7 +324,7 @@ int main(int argc, char **argv)
     double new, known;
 
     if (argc < 5 || argc > 8 || writer.way == NULL) {
-        fprintf(stderr, "usage: bare_rows array|prepared|text HOST PORT DATABASE [ROWS [ROWS_A_BATCH [ROWS_A_STATEMENT]]]\n");
+        fprintf(stderr, "usage: bare_rows WAY HOST PORT DATABASE [ROWS [ROWS_A_BATCH [ROWS_A_STATEMENT]]]\n");
         return 2;
     }
     run.n_rows = meter_count(argc > 5 ? argv[5] : NULL, ACCOUNTS_ROWS);

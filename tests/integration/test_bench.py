@@ -91,7 +91,8 @@ def test_rows_from_memory_where_every_second_batch_moves_no_positions(tmp_path, 
     assert {said["new_share"] is None, said["known_share"] is None} == {batches < 4}
 
 
-@pytest.mark.parametrize("store, way", [("mariadb", "array"), ("mariadb", "text"), ("mysql", "prepared"), ("mysql", "text")], indirect=["store"])
+@pytest.mark.parametrize("store, way", [("mariadb", "array-partition"), ("mariadb", "array"), ("mariadb", "text"), ("mysql", "prepared"),
+                                        ("mysql", "text")], indirect=["store"])
 def test_rows_by_the_client_library_alone(store, way):
     """The program looks itself whether all of them are there."""
     server = store.server
