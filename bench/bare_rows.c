@@ -324,7 +324,8 @@ int main(int argc, char **argv)
     double new, known;
 
     if (argc < 5 || argc > 8 || writer.way == NULL) {
-        fprintf(stderr, "usage: bare_rows WAY HOST PORT DATABASE [ROWS [ROWS_A_BATCH [ROWS_A_STATEMENT]]]\n");
+        fprintf(stderr, "usage: bare_rows array-partition|array|prepared|text HOST PORT DATABASE "
+                        "[ROWS [ROWS_A_BATCH [ROWS_A_STATEMENT]]]\n");
         return 2;
     }
     run.n_rows = meter_count(argc > 5 ? argv[5] : NULL, ACCOUNTS_ROWS);

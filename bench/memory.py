@@ -4,8 +4,8 @@ from measure import run_program, with_password
 ROWS = 400_000
 BATCH = 30_000  # rows of a transaction, wherever rows from memory are measured: as many as the batches of distinct rows come to
 BATCHES = (100, 1_000, 10_000, BATCH)
-MOST_BATCHES = 200  # of those with positions and without that are compared, where that many come to no more than MOST_TIMES_ROWS
-MOST_TIMES_ROWS = 4  # of the rows otherwise: 13 quartets of the largest batches. Six told anything from 92 to 107 %
+MOST_BATCHES = 200  # where batches with positions and without are compared, half of them with
+MOST_TIMES_ROWS = 4  # nor more rows than so many times those of a way: 13 quartets (rows_bench.c) of the largest batches
 KNOWN_ROWS = 200_000  # where the number of keys is what changes
 # Ways of the client library, the one that the driver goes first, into PostgreSQL two: for known rows and for new ones.
 WAYS = {

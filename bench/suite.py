@@ -69,6 +69,8 @@ def measure(options):
                 SECTIONS[section](bench, results, options)
             except Exception:  # noqa: BLE001 - hours of the other sections must not be lost
                 traceback.print_exc()
+                if options.exit_status is not None:  # it failed while it was being unwound
+                    sys.exit(options.exit_status)
                 failed.append(section)
             bench.forget_topics()
             machine = {**describe_machine(bench.versions()), "is_quick": options.quick}
@@ -77,16 +79,24 @@ def measure(options):
     return results, machine, failed
 
 
-def tidy_up_when_interrupted():
+def tidy_up_when_interrupted(options):
     """Unwinds the `with` blocks, which end the servers and remove gigabytes; not for what the caller ignores, as nohup does."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    options.exit_status = None
+
+    def interrupted(number, _):
+        for other in numbers:  # a second one would cut the tidying short
+            signal.signal(other, signal.SIG_IGN)
+        options.exit_status = 128 + number
+        sys.exit(options.exit_status)
+    for number in numbers:
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, lambda number, _: sys.exit(128 + number))
+            signal.signal(number, interrupted)
 
 
 def main():
     options = read_options()
-    tidy_up_when_interrupted()
+    tidy_up_when_interrupted(options)
     results, machine, failed = (*Results.read(options.sources), []) if options.sources else measure(options)
     report.print_all(results)
     if failed:

@@ -209,7 +209,7 @@ def test_a_hangup_of_the_whole_group_does_not_kill_tasks(scene, server_store):
     made, bank = bank_scene(scene, server_store)
     worker = Readside(made.config())
     made.workers.append(worker)
-    worker.spawn(command("run", worker.config), process_group=0)
+    worker.spawn(command("run", worker.config))
     made.agrees(bank)
     before = worker.tasks(1)
     os.killpg(worker.pid, signal.SIGHUP)
