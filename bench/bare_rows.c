@@ -29,8 +29,9 @@
 #include <string.h>
 #include <time.h>
 
-#define HEAD "INSERT INTO bare (account, balance, events, updated_at) VALUES "
-#define HEAD_PARTITION "INSERT INTO bare (account, balance, events, updated_at, readside_partition) VALUES "
+#define NAMES "account, balance, events, updated_at"
+#define HEAD "INSERT INTO bare (" NAMES ") VALUES "
+#define HEAD_PARTITION "INSERT INTO bare (" NAMES ", readside_partition) VALUES "
 #define CHECK_PARTITION ", readside_partition = IF(bare.readside_partition = VALUES(readside_partition), VALUES(readside_partition), NULL)"
 
 enum { MOST_COLUMNS = N_ACCOUNTS_WRITTEN + 1 }; /* the partition is the last */
@@ -228,6 +229,8 @@ static const struct way ways[] = {
     {"text", by_text, .n_statement = 512, .is_text = true},
 };
 
+enum { N_WAYS = sizeof ways / sizeof ways[0] };
+
 /* ---- The whole ---- */
 
 /* What is left for a statement that was prepared for more rows goes as text. */
@@ -309,9 +312,18 @@ static int64_t ask(const struct writer *writer, const char *sql)
     return value;
 }
 
+static int usage(void)
+{
+    fprintf(stderr, "usage: bare_rows WAY HOST PORT DATABASE [ROWS [ROWS_A_BATCH [ROWS_A_STATEMENT]]]\nways:");
+    for (size_t i = 0; i < N_WAYS; i++)
+        fprintf(stderr, " %s", ways[i].name);
+    fprintf(stderr, "\n");
+    return 2;
+}
+
 static const struct way *find_way(const char *name)
 {
-    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++)
+    for (size_t i = 0; i < N_WAYS; i++)
         if (strcmp(ways[i].name, name) == 0)
             return &ways[i];
     return NULL;
@@ -323,11 +335,8 @@ int main(int argc, char **argv)
     struct accounts_run run = {.write = write_batch, .context = &writer};
     double new, known;
 
-    if (argc < 5 || argc > 8 || writer.way == NULL) {
-        fprintf(stderr, "usage: bare_rows array-partition|array|prepared|text HOST PORT DATABASE "
-                        "[ROWS [ROWS_A_BATCH [ROWS_A_STATEMENT]]]\n");
-        return 2;
-    }
+    if (argc < 5 || argc > 8 || writer.way == NULL)
+        return usage();
     run.n_rows = meter_count(argc > 5 ? argv[5] : NULL, ACCOUNTS_ROWS);
     run.n_batch = meter_count(argc > 6 ? argv[6] : NULL, ACCOUNTS_BATCH);
     writer.n_statement = meter_count(argc > 7 ? argv[7] : NULL, writer.way->n_statement);

@@ -30,10 +30,8 @@ def bare_rows(store, kind, way, rows, batch):
 
 
 def driver(store, rows, batch, mode="fence", *keys):
-    if store.kind == "sqlite":
-        return run_program("bench/rows_bench", "sqlite", store.path, rows, batch, mode, *keys)
-    return run_program("bench/rows_bench", store.kind, store.server.uri(store.database), rows, batch, mode, *keys,
-                       env=with_password(store.server))
+    uri, env = (store.path, None) if store.kind == "sqlite" else (store.server.uri(store.database), with_password(store.server))
+    return run_program("bench/rows_bench", store.kind, uri, rows, batch, mode, *keys, env=env)
 
 
 def rows_by_keys(store, keys, rows=KNOWN_ROWS):

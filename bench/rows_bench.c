@@ -28,7 +28,7 @@ enum { MOST_QUARTETS = 5000 };
 /* Batches with positions and without: with, without, without, with. What changes steadily is for and against both, and a machine's
  * moods last longer than a quartet. */
 struct comparison {
-    uint32_t n_batches;
+    uint32_t n_batches, n_shares;
     double rows, seconds;         /* of all batches with positions */
     double quartet[2];            /* seconds a row, with positions and without */
     double shares[MOST_QUARTETS]; /* of the speed without positions */
@@ -65,12 +65,14 @@ static void count_batch(struct comparison *comparison, uint32_t n_rows, double s
     if (comparison == NULL)
         return;
     comparison->quartet[is_without] += seconds / n_rows;
-    comparison->rows += is_without ? 0 : n_rows;
-    comparison->seconds += is_without ? 0 : seconds;
+    if (!is_without) {
+        comparison->rows += n_rows;
+        comparison->seconds += seconds;
+    }
     if (++comparison->n_batches % 4 != 0)
         return;
-    if (comparison->n_batches / 4 <= MOST_QUARTETS)
-        comparison->shares[comparison->n_batches / 4 - 1] = comparison->quartet[1] / comparison->quartet[0];
+    if (comparison->n_shares < MOST_QUARTETS)
+        comparison->shares[comparison->n_shares++] = comparison->quartet[1] / comparison->quartet[0];
     comparison->quartet[0] = comparison->quartet[1] = 0;
 }
 
@@ -84,10 +86,8 @@ static int by_value(const void *a, const void *b)
 /* The median of all quartets as JSON, null where there is none. */
 static void print_share(struct comparison *comparison, char *ret_text, size_t size)
 {
-    uint32_t n = comparison == NULL ? 0 : comparison->n_batches / 4;
+    uint32_t n = comparison == NULL ? 0 : comparison->n_shares;
 
-    if (n > MOST_QUARTETS)
-        n = MOST_QUARTETS;
     snprintf(ret_text, size, "null");
     if (n == 0)
         return;

@@ -53,7 +53,7 @@ def processes_with(variable):
 def test_who_interrupts_it_finds_nothing_left_behind(send, number):
     folder = temporary_folder("interrupted")
     bench = Process("bench", folder)
-    (folder / "tmp").mkdir(mode=0o777)
+    (folder / "tmp").mkdir()
     give_away(folder / "tmp")
     bench.spawn(["/usr/bin/env", "--default-signal=INT", *SUITE, "hot", "--quick", "--no-peer", "--store", "postgresql", "--events", "2000",
                  "--accounts", "100"], cwd=ROOT,
